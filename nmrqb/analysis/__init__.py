@@ -1,0 +1,1 @@
+"""From FIDs to numbers: line shapes, series fits, curve fits, calibration, comparison."""

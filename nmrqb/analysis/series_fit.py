@@ -1,0 +1,349 @@
+"""One shared line shape for a whole series, one signed amplitude for each row.
+
+Within a region every row is a_r s(f) + (complex straight line), s a sum of Lorentzian lines whose
+positions, widths, relative intensities and phases are shared by all rows.  The amplitudes and the
+straight lines (tails of neighbours, first-point errors) are linear and are eliminated (variable
+projection); the shared parameters are found by least squares with analytic derivatives.  The sign
+of a_r is the sign of the polarisation: no row is ever phased on its own.
+
+References
+----------
+G. H. Golub and V. Pereyra, Inverse Problems 19, R1 (2003), on variable projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from nmrqb.analysis.lines import Bins, lorentzian, spectrum_bins
+from nmrqb.analysis.noise import noise_per_channel
+from nmrqb.signals.series import Series
+
+Baseline = Literal["none", "linear"]
+#: smallest number of bins that a region must hold
+MIN_BINS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionFit:
+    """The shared line shape of one region and the signed amplitudes of its rows.
+
+    Attributes
+    ----------
+    region_ppm : tuple of (low, high)
+    shift_ppm, width_hz : ndarray, shape (lines,)
+        Positions and full widths at half height, R/pi.
+    intensity : ndarray of complex, shape (lines,)
+        Relative intensities with their phases; the first is a pure phase.
+    amplitudes : ndarray, shape (rows,)
+        Signed FID amplitude at t = 0 for each scan, in units of the first line.
+    covariance : ndarray, shape (rows, rows)
+        From the noise, shared parameters included.
+    noise : float
+        Sigma of one channel of one point.
+    reduced_chi2 : float
+        Of the region; above 1 where the shape does not describe the line within the noise.
+    """
+
+    region_ppm: tuple[float, float]
+    shift_ppm: NDArray[np.float64]
+    width_hz: NDArray[np.float64]
+    intensity: NDArray[np.complex128]
+    amplitudes: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    noise: float
+    reduced_chi2: float
+
+    @property
+    def stderr(self) -> NDArray[np.float64]:
+        """Standard errors of the amplitudes."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def __str__(self) -> str:
+        low, high = self.region_ppm
+        return (
+            f"{low:.4g} to {high:.4g} ppm: {len(self.shift_ppm)} line(s), strongest at "
+            f"{self.shift_ppm[0]:.5g} ppm, width {self.width_hz[0]:.3g} Hz, reduced chi-square "
+            f"{self.reduced_chi2:.3g}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFit:
+    """Fits of all regions of one series."""
+
+    series: Series
+    regions: tuple[RegionFit, ...]
+
+    def __str__(self) -> str:
+        head = f"{len(self.regions)} region(s) of {self.series.rows} rows"
+        return "\n".join([head, *(f"  {r}" for r in self.regions)])
+
+
+def fit_series(
+    series: Series,
+    regions_ppm: Sequence[tuple[float, float]] | None = None,
+    *,
+    max_lines: int = 8,
+    baseline: Baseline = "linear",
+) -> SeriesFit:
+    """Fit one shared line shape with a signed amplitude for each row, region by region.
+
+    Parameters
+    ----------
+    series : Series
+    regions_ppm : sequence of (low, high), optional
+        Without it the series' own integral regions, else one around each detected line.
+    max_lines : int
+        Lines are added in a region while the Bayesian information criterion asks for them, up to
+        this number.
+    baseline : {"linear", "none"}
+        What is projected out of every row besides the lines.
+
+    Raises
+    ------
+    ValueError
+        Where a region lies outside the spectrum or holds too few points, or no line is found.
+    """
+    bins = spectrum_bins(series)
+    noise = noise_per_channel(bins)
+    if noise <= 0.0:
+        raise ValueError("fids must contain noise: its level sets every standard error")
+    regions = tuple(regions_ppm) if regions_ppm is not None else series.regions_ppm
+    if not regions:
+        regions = detect_regions(series, bins, noise)
+    fits = [_fit_region(series, bins, noise, r, max_lines, baseline) for r in regions]
+    return SeriesFit(series=series, regions=tuple(fits))
+
+
+def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[float, float], ...]:
+    """Return one region around each group of lines that stands out of the noise.
+
+    The root mean square over the rows is smoothed over three bins; a region holds the bins above
+    ten times the noise, widened by 24 bins on either side.
+
+    Raises
+    ------
+    ValueError
+        Where no bin stands out.
+    """
+    power = np.mean(np.abs(bins.spectra) ** 2, axis=0) / 2.0
+    power = np.convolve(power, np.ones(3) / 3.0, mode="same")
+    above = power > (1.0 + 10.0 * np.sqrt(1.0 / (3.0 * len(bins.spectra)))) * noise**2
+    if not above.any():
+        raise ValueError("no line stands out of the noise: name a region")
+    wide = np.convolve(above.astype(int), np.ones(49, dtype=int), mode="same") > 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], wide.astype(int), [0]])))
+    ppm = series.ppm(bins.frequency_hz)
+    found = []
+    for start, stop in edges.reshape(-1, 2):
+        if power[start:stop].max() > 25.0 * noise**2 / len(bins.spectra) + noise**2:
+            found.append((float(ppm[start]), float(ppm[stop - 1])))
+    if not found:
+        raise ValueError("no line stands out of the noise: name a region")
+    return tuple(found)
+
+
+def _fit_region(
+    series: Series,
+    bins: Bins,
+    noise: float,
+    region_ppm: tuple[float, float],
+    max_lines: int,
+    baseline: Baseline,
+) -> RegionFit:
+    low, high = series.offset_hz(np.array(region_ppm))
+    inside = (bins.frequency_hz >= low) & (bins.frequency_hz <= high)
+    if inside.sum() < MIN_BINS:
+        ends = series.ppm(bins.frequency_hz[[0, -1]])
+        raise ValueError(
+            f"region {region_ppm[0]:g}:{region_ppm[1]:g} ppm holds {inside.sum()} points of the "
+            f"spectrum ({ends[0]:.4g} to {ends[1]:.4g} ppm); {MIN_BINS} are needed"
+        )
+    local = Bins(
+        bins.frequency_hz[inside], bins.spectra[:, inside], bins.start_s, bins.dwell_s, bins.points
+    )
+    problem = _Projection(local, baseline)
+    best: tuple[float, NDArray[np.float64]] | None = None
+    x = np.empty(0)
+    for lines in range(1, max_lines + 1):
+        start = problem.with_another_line(x)
+        if start is None:
+            break
+        solution = least_squares(
+            problem.residual, start, jac=problem.jacobian, method="trf", x_scale="jac",
+            bounds=problem.bounds(lines), max_nfev=60,
+        )  # fmt: skip
+        x = solution.x
+        # absolute noise, but never below what the present shape leaves: an imperfect shape at
+        # high signal-to-noise must not collect lines for ever
+        chi2 = 2.0 * solution.cost / noise**2
+        count = 2 * local.spectra.size
+        bic = count * np.log(max(chi2 / count, 1e-12)) + len(x) * np.log(count)
+        if best is not None and bic > best[0] - 10.0:
+            break
+        best = (bic, x)
+        if chi2 / count < 1.0 + 2.0 * np.sqrt(2.0 / count):
+            break
+    if best is None:
+        raise ValueError(f"no line found in region {region_ppm[0]:g}:{region_ppm[1]:g} ppm")
+    return problem.result(series, region_ppm, best[1], noise)
+
+
+class _Projection:
+    """Variable projection of one region; parameters: per line nu, ln R, Re c, Im c.
+
+    The first line's intensity is a pure phase, so that its Re c and Im c are replaced by one
+    phase: x = (nu_1, ln R_1, phase, nu_2, ln R_2, Re c_2, Im c_2, ...).
+    """
+
+    def __init__(self, bins: Bins, baseline: Baseline) -> None:
+        self.bins = bins
+        size = len(bins.frequency_hz)
+        if baseline == "linear":
+            ramp = np.vander(np.linspace(-1.0, 1.0, size), 2)
+            self.nuisance, _ = np.linalg.qr(ramp)
+        else:
+            self.nuisance = np.zeros((size, 0))
+        self.spectra = self._project(bins.spectra)
+        self.bin_hz = 1.0 / (bins.points * bins.dwell_s)
+
+    def _project(self, rows: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        return rows - (rows @ self.nuisance) @ self.nuisance.T
+
+    def unpack(
+        self, x: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.complex128]]:
+        """Return offsets (Hz), rates (1/s) and complex intensities of the lines."""
+        rest = x[3:].reshape(-1, 4)
+        offset = np.concatenate([x[:1], rest[:, 0]])
+        rate = np.exp(np.concatenate([x[1:2], rest[:, 1]]))
+        intensity = np.concatenate([[np.exp(1j * x[2])], rest[:, 2] + 1j * rest[:, 3]])
+        return offset, rate, intensity
+
+    def bounds(self, lines: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        edge = self.bins.frequency_hz
+        slowest, fastest = np.log(0.05 * self.bin_hz), np.log(10.0 * np.pi * np.ptp(edge))
+        low = [edge[0], slowest, -np.inf] + [edge[0], slowest, -np.inf, -np.inf] * (lines - 1)
+        high = [edge[-1], fastest, np.inf] + [edge[-1], fastest, np.inf, np.inf] * (lines - 1)
+        return np.array(low), np.array(high)
+
+    def with_another_line(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return starting values with one more line, where the present residual is largest."""
+        frequency = self.bins.frequency_hz
+        rate = np.pi * 2.0 * self.bin_hz
+        if len(x) == 0:
+            power = np.sum(np.abs(self.spectra) ** 2, axis=0)
+            nu = frequency[int(np.argmax(power))]
+            line, _ = lorentzian(self.bins, np.array([nu]), np.array([rate]))
+            overlap = self.spectra @ self._project(line)[0].conj()
+            strongest = overlap[int(np.argmax(np.abs(overlap)))]
+            return np.array([nu, np.log(rate), float(np.angle(strongest))])
+        shape, _ = self._shape(x)
+        amplitude = self._amplitudes(shape)
+        residual = self.spectra - amplitude[:, None] * shape
+        coherent = (amplitude @ residual) / (amplitude @ amplitude)
+        nu = frequency[int(np.argmax(np.abs(coherent)))]
+        line, _ = lorentzian(self.bins, np.array([nu]), np.array([rate]))
+        projected = self._project(line)[0]
+        c = (projected.conj() @ coherent) / np.vdot(projected, projected).real
+        if not np.isfinite(c) or c == 0.0:
+            return None
+        return np.concatenate([x, [nu, np.log(rate), c.real, c.imag]])
+
+    def _shape(
+        self, x: NDArray[np.float64]
+    ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Return the projected shape s, shape (bins,), and ds/dx, shape (parameters, bins)."""
+        offset, rate, intensity = self.unpack(x)
+        line, derivative = lorentzian(self.bins, offset, rate)
+        columns: list[NDArray[np.complex128]] = []
+        for k, c in enumerate(intensity):
+            columns.append(2j * np.pi * c * derivative[k])
+            columns.append(-rate[k] * c * derivative[k])
+            columns += [1j * c * line[k]] if k == 0 else [line[k], 1j * line[k]]
+        shape = self._project((intensity @ line)[None])[0]
+        return shape, self._project(np.array(columns))
+
+    def _amplitudes(self, shape: NDArray[np.complex128]) -> NDArray[np.float64]:
+        norm = np.vdot(shape, shape).real
+        result: NDArray[np.float64] = (self.spectra @ shape.conj()).real / norm
+        return result
+
+    def residual(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        shape, _ = self._shape(x)
+        rest = self.spectra - self._amplitudes(shape)[:, None] * shape
+        return np.ascontiguousarray(rest).view(np.float64).ravel()
+
+    def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        shape, slope = self._shape(x)
+        norm = np.vdot(shape, shape).real
+        a = self._amplitudes(shape)
+        result = np.empty((2 * self.spectra.size, len(x)))
+        for k, ds in enumerate(slope):
+            da = ((self.spectra @ ds.conj()).real - 2.0 * a * np.vdot(shape, ds).real) / norm
+            change = -a[:, None] * ds - da[:, None] * shape
+            result[:, k] = np.ascontiguousarray(change).view(np.float64).ravel()
+        return result
+
+    def result(
+        self,
+        series: Series,
+        region_ppm: tuple[float, float],
+        x: NDArray[np.float64],
+        noise: float,
+    ) -> RegionFit:
+        shape, slope = self._shape(x)
+        amplitude = self._amplitudes(shape)
+        covariance = self._covariance(shape, slope, amplitude) * noise**2
+        offset, rate, intensity = self.unpack(x)
+        row = series.reference_row
+        if row is None:
+            row = int(np.argmax(series.axis.values))
+        if amplitude[row] < 0.0:  # the phase is known up to pi: the reference row is positive
+            amplitude, intensity = -amplitude, -intensity
+        order = np.concatenate([[0], 1 + np.argsort(-np.abs(intensity[1:]))])
+        chi2 = float(np.sum(self.residual(x) ** 2)) / noise**2
+        free = 2 * self.spectra.size - len(x) - len(amplitude) * (1 + 2 * self.nuisance.shape[1])
+        return RegionFit(
+            region_ppm=region_ppm,
+            shift_ppm=series.ppm(offset[order]),
+            width_hz=rate[order] / np.pi,
+            intensity=intensity[order],
+            amplitudes=amplitude,
+            covariance=covariance,
+            noise=noise,
+            reduced_chi2=chi2 / free,
+        )
+
+    def _covariance(
+        self,
+        shape: NDArray[np.complex128],
+        slope: NDArray[np.complex128],
+        amplitude: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the amplitudes' block of (J^T J)^-1 by the Schur complement.
+
+        Amplitude rows are orthogonal to each other, so that their block is |s|^2 times the unit
+        matrix and only a matrix of the size of the shared parameters has to be inverted.
+        """
+        norm = np.vdot(shape, shape).real
+        with_shape = (slope.conj() @ shape).real  # Re <ds_k, s>
+        gram = (slope.conj() @ slope.T).real  # Re <ds_k, ds_l>
+        weight = float(amplitude @ amplitude)
+        # shared block minus what the amplitudes explain
+        schur = weight * (gram - np.outer(with_shape, with_shape) / norm)
+        scale = np.sqrt(np.maximum(np.diag(schur), 1e-300))
+        inverse = np.linalg.pinv(schur / np.outer(scale, scale), rcond=1e-13, hermitian=True)
+        inverse = inverse / np.outer(scale, scale)
+        common = float(with_shape @ inverse @ with_shape) / norm**2
+        covariance: NDArray[np.float64] = (
+            np.eye(len(amplitude)) / norm + np.outer(amplitude, amplitude) * common
+        )
+        return covariance

@@ -1,0 +1,1 @@
+"""What a battery stores: energy, ergotropy, charging times, the ChargingCurve."""

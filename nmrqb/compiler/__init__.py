@@ -1,0 +1,1 @@
+"""From what the experimenter wants to what the spectrometer does."""

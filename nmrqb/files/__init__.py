@@ -1,0 +1,1 @@
+"""Everything that touches the disk: TOML, vendor data, results, shipped files."""

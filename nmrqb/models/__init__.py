@@ -1,0 +1,1 @@
+"""Closed forms: ideal exchange of a star, the re-energised charging map."""

@@ -1,0 +1,83 @@
+"""XY exchange of a star in closed form, for thermal (high-temperature) chargers."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize_scalar
+
+Array = NDArray[np.float64]
+
+
+def exchange_transfer(satellites: int, jt: Array | float) -> Array:
+    """Return b_N(Jt), the share of the satellites' polarisation that ideal exchange moves.
+
+    One exchange takes the polarisation p of the centre to (1 - b) p + b z for satellites at z
+    (both to first order in eps):
+
+        b_N = 2^-(N-1) sum_K mult(N, K) sum_m sin^2(pi J t sqrt(K(K+1) - m(m+1))).
+
+    Parameters
+    ----------
+    satellites : int
+        N >= 1.
+    jt : ndarray or float
+        J t, dimensionless, any shape.
+
+    Returns
+    -------
+    ndarray
+        Shape of `jt`.
+    """
+    if satellites < 1:
+        raise ValueError(f"satellites must be at least 1, but is {satellites}")
+    jt = np.asarray(jt, dtype=np.float64)
+    weights: list[float] = []
+    roots: list[float] = []
+    for k in range(satellites // 2 + 1):
+        spin = satellites / 2.0 - k
+        multiplicity = comb(satellites, k) - (comb(satellites, k - 1) if k else 0)
+        for m in np.arange(-spin, spin):
+            weights.append(multiplicity / 2 ** (satellites - 1))
+            roots.append(float(np.sqrt(spin * (spin + 1) - m * (m + 1))))
+    phase = np.pi * jt[..., None] * np.array(roots)
+    result: Array = np.sin(phase) ** 2 @ np.array(weights)
+    return result
+
+
+def first_maximum(satellites: int) -> tuple[float, float]:
+    """Return (Jt, b) at the first maximum of b_N: the best single exchange."""
+    # the maximum of N -> infinity is at x = 0.924 = pi J t sqrt(N/2); that of N = 1 at J t = 1/2
+    grid = np.linspace(0.0, 0.55 * min(1.0, 1.6 / np.sqrt(satellites)), 400)[1:]
+    values = exchange_transfer(satellites, grid)
+    top = int(np.flatnonzero(np.diff(values) < 0.0)[0])
+    found = minimize_scalar(
+        lambda x: -float(exchange_transfer(satellites, x)),
+        bounds=(grid[top - 1], grid[top + 1]),
+        method="bounded",
+        options={"xatol": 1e-12},
+    )
+    return float(found.x), float(-found.fun)
+
+
+def shortest_exchange(satellites: int, transfer: float) -> float:
+    """Return the smallest J t with b_N(Jt) = `transfer`.
+
+    Raises
+    ------
+    ValueError
+        Where the star's first maximum does not reach `transfer`.
+    """
+    jt_top, top = first_maximum(satellites)
+    if not 0.0 <= transfer <= top * (1.0 + 1e-12):
+        raise ValueError(
+            f"`transfer` must be 0 to {top:.4f} for {satellites} satellites, but is {transfer}"
+        )
+    if transfer == 0.0:
+        return 0.0
+    if transfer >= top * (1.0 - 1e-12):
+        return jt_top
+    return float(brentq(lambda x: exchange_transfer(satellites, x) - transfer, 0.0, jt_top,
+                        xtol=1e-15))  # fmt: skip

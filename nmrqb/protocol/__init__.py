@@ -1,0 +1,1 @@
+"""What the experimenter wants, before any clock or channel."""

@@ -1,0 +1,192 @@
+"""A protocol: preparation, a repeated cycle, read-out, at most one sweep, a thermal reference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from nmrqb.protocol.steps import CycleStep, PrepareStep, ReadFid, ReadoutStep
+from nmrqb.units import FILE_CONFIG, Unit, file_key
+
+MAX_CYCLES = 100_000
+MAX_POINTS_OF_SWEEP = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What changes from row to row.
+
+    Attributes
+    ----------
+    key : str
+        ``"cycles"``, or section, step (counted from 0) and key: ``"cycle.0.delay"``.
+    values : tuple of float
+        In SI units.
+    """
+
+    key: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The thermal reference: full relaxation, then the same read-out.
+
+    `relaxation_s` is by default 5 T1 of the slowest spin.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+
+    kind: Literal["thermal"]
+    relaxation_s: Annotated[float, Unit("time", above=0.0, at_most=1e6)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """How the experiment is simulated.
+
+    Attributes
+    ----------
+    engine : {"auto", "symmetric"}
+        The permutation-symmetric engine is exact for every star register; "auto" takes it.
+    seed : int or None
+        Of the noise; drawn and recorded where None.
+    reference_snr : float or None
+        Signal-to-noise ratio of the thermal reference: height over rms noise of its spectrum
+        after matched (exponential) apodisation, all scans together.  None: no noise is added.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+
+    engine: Literal["auto", "symmetric"] = "auto"
+    seed: int | None = None
+    reference_snr: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise ValueError(f"`seed` must be 0 to 2^63 - 1, but is {self.seed}")
+        if self.reference_snr is not None and not (
+            math.isfinite(self.reference_snr) and 0.1 <= self.reference_snr <= 1e6
+        ):
+            raise ValueError(f"`reference_snr` must be 0.1 to 1e6, but is {self.reference_snr}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """What the experimenter wants.
+
+    Attributes
+    ----------
+    name, description : str
+    register, spectrometer : str
+        Names of shipped files or paths.
+    prepare, cycle, readout : tuples of steps
+        The cycle is repeated `cycles` times; the read-out ends with one FID.
+    cycles, scans : int
+    sweep : Sweep or None
+    reference : Reference or None
+    simulation : Simulation
+    model : {"charging", "recovery"}
+        What is fitted to the result.
+    """
+
+    name: str
+    register: str
+    spectrometer: str
+    prepare: tuple[PrepareStep, ...]
+    cycle: tuple[CycleStep, ...]
+    readout: tuple[ReadoutStep, ...]
+    cycles: int = 1
+    scans: int = 1
+    sweep: Sweep | None = None
+    reference: Reference | None = None
+    simulation: Simulation = Simulation()
+    model: Literal["charging", "recovery"] = "charging"
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cycles <= MAX_CYCLES:
+            raise ValueError(f"`cycles` must be 0 to {MAX_CYCLES}, but is {self.cycles}")
+        if not 1 <= self.scans <= 10**6:
+            raise ValueError(f"`scans` must be 1 to 1000000, but is {self.scans}")
+        if not self.prepare:
+            raise ValueError("`prepare` must hold at least one step")
+        if not self.readout or not isinstance(self.readout[-1], ReadFid):
+            raise ValueError('`readout` must end with a step of kind "fid"')
+        if any(isinstance(step, ReadFid) for step in self.readout[:-1]):
+            raise ValueError('`readout` must hold one step of kind "fid"')
+        if self.reference is None and self.fid.target == "battery" and self.model == "charging":
+            raise ValueError(
+                "`reference` is missing: without a thermal reference no polarisation and no "
+                "energy can be given"
+            )
+
+    @property
+    def fid(self) -> ReadFid:
+        """The FID of the read-out."""
+        last = self.readout[-1]
+        assert isinstance(last, ReadFid)
+        return last
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the sweep, the reference not counted."""
+        return len(self.sweep.values) if self.sweep else 1
+
+    def at(self, row: int) -> Protocol:
+        """Return the protocol of one row of the sweep, without a sweep."""
+        if self.sweep is None:
+            return self
+        value = self.sweep.values[row]
+        plain = replace(self, sweep=None)
+        if self.sweep.key == "cycles":
+            return replace(plain, cycles=round(value))
+        section, position, name = sweep_target(self, self.sweep.key)
+        steps: list[Any] = list(getattr(self, section))
+        steps[position] = replace(steps[position], **{name: value})
+        return replace(plain, **{section: tuple(steps)})
+
+    def axis_name(self) -> str:
+        """Return the name of the swept quantity."""
+        if self.sweep is None:
+            return "row"
+        return "cycles" if self.sweep.key == "cycles" else self.sweep.key.rsplit(".", 1)[-1]
+
+    def __str__(self) -> str:
+        lines = [f"protocol {self.name}: register {self.register}, {self.spectrometer}"]
+        for section in ("prepare", "cycle", "readout"):
+            steps = ", ".join(type(s).KIND for s in getattr(self, section))
+            times = f" x {self.cycles}" if section == "cycle" else ""
+            lines.append(f"  {section}{times}: {steps or 'nothing'}")
+        if self.sweep:
+            values = np.array(self.sweep.values)
+            lines.append(
+                f"  sweep of {self.sweep.key}: {len(values)} values, "
+                f"{values.min():g} to {values.max():g}"
+            )
+        return "\n".join(lines)
+
+
+def sweep_target(protocol: Protocol, key: str) -> tuple[str, int, str]:
+    """Return section, position and field that a dotted sweep key names.
+
+    Raises
+    ------
+    ValueError
+        Where the key names nothing that can be swept; the message lists what can.
+    """
+    found: dict[str, tuple[str, int, str]] = {}
+    for section in ("prepare", "cycle"):
+        for position, step in enumerate(getattr(protocol, section)):
+            for f in fields(step):
+                if f.name.endswith("_s") or f.name == "transfer":
+                    if getattr(step, f.name) is None:
+                        continue
+                    found[f"{section}.{position}.{file_key(f.name)}"] = (section, position, f.name)
+    if key not in found:
+        listed = ", ".join(["cycles", *found])
+        raise ValueError(f"must be one of {listed}, but is {key!r}")
+    return found[key]

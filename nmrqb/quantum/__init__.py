@@ -1,0 +1,1 @@
+"""The one quantum engine: operators, permutation symmetry in Liouville space, propagation."""

@@ -1,0 +1,1 @@
+"""Pulse sequences: events in integer ticks, loops that stay loops."""

@@ -1,0 +1,1 @@
+"""The console and the probe as frozen values: channels, clock, limits."""

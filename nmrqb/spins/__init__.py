@@ -1,0 +1,1 @@
+"""Nuclei, relaxation times and the star-topology register."""

@@ -1,0 +1,226 @@
+"""The star-topology register: one central spin, N equivalent satellites, battery and charger."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from nmrqb.spins.nuclei import Nucleus, nucleus
+from nmrqb.units import FILE_CONFIG, Unit, format_quantity
+
+Role = Literal["battery", "charger"]
+
+#: The symmetric engine holds 4 C(N+3, 3) elements; 200 satellites are 5.5 million of them.
+MAX_SATELLITES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A number of the register with where it comes from.
+
+    Attributes
+    ----------
+    value, stderr : float
+        In the SI unit of the field that holds it; `stderr` is None where none was published.
+    source : str or None
+        Where it was measured or published; None where `nominal`.
+    nominal : bool
+        True for a plausible value that nobody measured on this sample.
+    """
+
+    value: float
+    stderr: float | None = None
+    source: str | None = None
+    nominal: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stderr is not None and not (math.isfinite(self.stderr) and self.stderr >= 0.0):
+            raise ValueError(f"`stderr` must be at least 0, but is {self.stderr}")
+        if self.nominal == (self.source is not None):
+            raise ValueError("must have either a `source` or `nominal = true`, and not both")
+
+    @classmethod
+    def from_file(cls, table: object, unit: Unit) -> Measured:
+        """Build from ``{value = "3.3 s", stderr = "0.1 s", source = "..."}``."""
+        if isinstance(table, cls):
+            unit.check(table.value)
+            return table
+        if not isinstance(table, Mapping):
+            raise ValueError(
+                'must be a table such as { value = "...", source = "..." } or '
+                f'{{ value = "...", nominal = true }}, but is {table!r}'
+            )
+        allowed = ("value", "stderr", "source", "nominal")
+        unknown = [str(k) for k in table if k not in allowed]
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r} (allowed: {', '.join(allowed)})")
+        if "value" not in table:
+            raise ValueError("`value` is missing")
+        source, nominal = table.get("source"), table.get("nominal", False)
+        if source is not None and not (isinstance(source, str) and source.strip()):
+            raise ValueError(f"`source` must be text, but is {source!r}")
+        if not isinstance(nominal, bool):
+            raise ValueError(f"`nominal` must be true or false, but is {nominal!r}")
+        stderr = table.get("stderr")
+        spread = None if stderr is None else Unit(unit.dimension, at_least=0.0).parse(stderr)
+        return cls(value=unit.parse(table["value"]), stderr=spread, source=source, nominal=nominal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Species:
+    """One kind of spin of the register with its relaxation.
+
+    Attributes
+    ----------
+    isotope : str
+        A spin-1/2 isotope of the nuclei table.
+    role : {"battery", "charger"}
+    t1_s, t2_s : Measured
+        Longitudinal and transverse relaxation times of one spin, T2 <= 2 T1.
+    t2_star_s : Measured
+        Decay of the free induction decay, T2* <= T2: the line width is 1/(pi T2*).
+    shift_ppm : float
+        Chemical shift of the line.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+
+    isotope: str
+    role: Role
+    t1_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
+    t2_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
+    t2_star_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
+    shift_ppm: Annotated[float, Unit("chemical shift", at_least=-1e4, at_most=1e4)] = 0.0
+
+    def __post_init__(self) -> None:
+        nucleus(self.isotope)
+        t1, t2, t2_star = self.t1_s.value, self.t2_s.value, self.t2_star_s.value
+        if t2 > 2.0 * t1 * (1.0 + 1e-12):
+            raise ValueError(
+                f"`t2` must be at most 2 T1 = {format_quantity(2.0 * t1, 'time')}, "
+                f"but is {format_quantity(t2, 'time')}"
+            )
+        if t2_star > t2 * (1.0 + 1e-12):
+            raise ValueError(
+                f"`t2_star` must be at most T2 = {format_quantity(t2, 'time')}, "
+                f"but is {format_quantity(t2_star, 'time')}"
+            )
+
+    @property
+    def nucleus(self) -> Nucleus:
+        """Constants of the isotope."""
+        return nucleus(self.isotope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpinRegister:
+    """A star: a central spin coupled by one J to N equivalent satellites.
+
+    Attributes
+    ----------
+    name : str
+    center, satellite : Species
+        One of them is the battery, the other the charger.
+    satellites : int
+        N >= 1.
+    coupling_hz : Measured
+        J between the centre and each satellite, Hz, sign included.
+    field_tesla, temperature_kelvin : Measured
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+
+    name: str
+    center: Species
+    satellite: Species
+    satellites: int
+    coupling_hz: Annotated[Measured, Unit("frequency", at_least=-1e5, at_most=1e5)]
+    field_tesla: Annotated[Measured, Unit("magnetic field", above=0.0, at_most=50.0)]
+    temperature_kelvin: Annotated[Measured, Unit("temperature", above=0.0, at_most=1e4)]
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.satellites <= MAX_SATELLITES:
+            raise ValueError(
+                f"`satellites` must be 1 to {MAX_SATELLITES}, but is {self.satellites}"
+            )
+        if {self.center.role, self.satellite.role} != {"battery", "charger"}:
+            raise ValueError(
+                "one species must be the battery and the other the charger, but both have "
+                f"role {self.center.role!r}"
+            )
+        if self.center.isotope == self.satellite.isotope:
+            raise ValueError(
+                "centre and satellites must be different isotopes (the coupling is taken as "
+                f"weak), but both are {self.center.isotope}"
+            )
+
+    @property
+    def battery(self) -> Species:
+        """The species whose energy is stored."""
+        return self.center if self.center.role == "battery" else self.satellite
+
+    @property
+    def charger(self) -> Species:
+        """The species that energises the battery."""
+        return self.satellite if self.center.role == "battery" else self.center
+
+    @property
+    def equilibrium_ratio(self) -> float:
+        """Battery equilibrium over charger equilibrium polarisation, |gamma_B / gamma_C|."""
+        return abs(self.battery.nucleus.relative_gamma / self.charger.nucleus.relative_gamma)
+
+    @property
+    def battery_equilibrium(self) -> float:
+        """p_eq: 2<S_z> of the battery in equilibrium, in units of eps, with the sign of gamma_B."""
+        return self.battery.nucleus.sign * self.equilibrium_ratio
+
+    @property
+    def charger_equilibrium(self) -> float:
+        """2<I_z> of the charger in equilibrium, in units of eps: the sign of gamma_C."""
+        return float(self.charger.nucleus.sign)
+
+    @property
+    def must_invert_chargers(self) -> bool:
+        """True where gamma_B gamma_C > 0: chargers left on +z would discharge the battery."""
+        return self.battery.nucleus.sign * self.charger.nucleus.sign > 0
+
+    @property
+    def eps(self) -> float:
+        """Thermal polarisation of the charger: the unit of every polarisation of this register."""
+        return self.charger.nucleus.thermal_polarisation(
+            self.field_tesla.value, self.temperature_kelvin.value
+        )
+
+    def species(self, isotope: str) -> Species:
+        """Return the species of an isotope.
+
+        Raises
+        ------
+        ValueError
+            Where the register holds no such isotope.
+        """
+        for candidate in (self.center, self.satellite):
+            if candidate.isotope == isotope:
+                return candidate
+        have = f"{self.center.isotope}, {self.satellite.isotope}"
+        raise ValueError(f"must be an isotope of register {self.name!r} ({have}), not {isotope!r}")
+
+    def __str__(self) -> str:
+        lines = [
+            f"register {self.name}: {self.center.isotope} + {self.satellites} "
+            f"{self.satellite.isotope}, J = {self.coupling_hz.value:g} Hz, "
+            f"{self.field_tesla.value:g} T"
+        ]
+        for place, spin in (("centre", self.center), ("satellites", self.satellite)):
+            lines.append(
+                f"  {place}: {spin.isotope} as {spin.role}, "
+                f"T1 {format_quantity(spin.t1_s.value, 'time')}, "
+                f"T2 {format_quantity(spin.t2_s.value, 'time')}, "
+                f"T2* {format_quantity(spin.t2_star_s.value, 'time')}"
+            )
+        sign = "must be inverted" if self.must_invert_chargers else "charge upward from +z"
+        lines.append(f"  chargers {sign}; eps = {self.eps:.4g}")
+        return "\n".join(lines)

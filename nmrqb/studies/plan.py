@@ -1,0 +1,227 @@
+"""From a protocol file to compiled sequences and their exact and closed prediction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmrqb.battery.charging import ChargingCurve
+from nmrqb.battery.charging_time import slowest_mode_time, threshold_time
+from nmrqb.compiler.compile import CompiledProtocol, compile_protocol
+from nmrqb.errors import InputError
+from nmrqb.files.toml import read_protocol, read_register, read_spectrometer
+from nmrqb.models.closed_map import ClosedMap
+from nmrqb.protocol.protocol import Protocol
+from nmrqb.protocol.steps import ExchangeStep
+from nmrqb.sequence.events import Loop, PulseSequence
+from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
+from nmrqb.spectrometer.spectrometer import Spectrometer
+from nmrqb.spins.register import SpinRegister
+
+Array = NDArray[np.float64]
+
+#: saturated: within 1 % of the way from the start to the fixed point
+SATURATION = 0.01
+_MAX_EXTENDED_CYCLES = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A protocol with its register, its spectrometer and its compiled sequences."""
+
+    protocol: Protocol
+    register: SpinRegister
+    spectrometer: Spectrometer
+    compiled: CompiledProtocol
+    file: str
+
+    @property
+    def is_charging(self) -> bool:
+        """True where the cycle holds an exchange with the charger."""
+        return any(isinstance(s, ExchangeStep) for s in self.protocol.cycle)
+
+    def __str__(self) -> str:
+        return f"{self.protocol}\n{self.register}\n{self.compiled}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the plan predicts, exactly and by the closed map.
+
+    Attributes
+    ----------
+    simulated : tuple of SimulatedSequence
+    reference : SimulatedSequence or None
+    exact, closed : ChargingCurve
+        One point for each row.
+    p_star_exact, p_star_closed : ndarray, shape (rows,), or None
+        Fixed point of each row's cycle (spin label, units of eps, at the end of the cycle).
+    cycles_to_saturation : int or None
+        Cycles of the first row's cycle from its start to within 1 % of the fixed point.
+    tau : dict
+        Definition -> time in seconds or None ("threshold" with n = 1, "slowest-mode").
+    """
+
+    simulated: tuple[SimulatedSequence, ...]
+    reference: SimulatedSequence | None
+    exact: ChargingCurve
+    closed: ChargingCurve
+    p_star_exact: Array | None
+    p_star_closed: Array | None
+    cycles_to_saturation: int | None
+    tau: dict[str, float | None]
+
+
+def make_plan(protocol: str | Path | Protocol, *, seed: int | None = None) -> Plan:
+    """Read a protocol with its register and spectrometer, and compile it.
+
+    Parameters
+    ----------
+    protocol : str, Path or Protocol
+        A shipped name, a path, or a Protocol.
+    seed : int, optional
+        Overrides the protocol's.
+
+    Raises
+    ------
+    InputError
+        Where a file or a combination of files cannot be used.
+    """
+    file = protocol.name if isinstance(protocol, Protocol) else str(protocol)
+    if not isinstance(protocol, Protocol):
+        protocol = read_protocol(protocol)
+    if seed is not None:
+        try:
+            protocol = replace(protocol, simulation=replace(protocol.simulation, seed=seed))
+        except ValueError as error:
+            raise InputError(str(error), key="--seed", value=seed) from None
+    register = read_register(_name_or_path(protocol.register))
+    spectrometer = read_spectrometer(_name_or_path(protocol.spectrometer))
+    try:
+        compiled = compile_protocol(protocol, register, spectrometer)
+    except ValueError as error:
+        raise InputError(str(error), file=file) from None
+    return Plan(
+        protocol=protocol,
+        register=register,
+        spectrometer=spectrometer,
+        compiled=compiled,
+        file=file,
+    )
+
+
+def _name_or_path(text: str) -> str | Path:
+    return Path(text) if text.endswith(".toml") else text
+
+
+def predict(plan: Plan, simulator: StarSimulator | None = None) -> Prediction:
+    """Simulate every row exactly, and by the closed map beside it."""
+    compiled, register = plan.compiled, plan.register
+    simulator = simulator or StarSimulator(register)
+    simulated = tuple(simulator.simulate(s) for s in compiled.sequences)
+    reference = simulator.simulate(compiled.reference) if compiled.reference else None
+    closed_map = ClosedMap(register=register, tick_s=plan.spectrometer.tick_s)
+    observed_battery = plan.protocol.fid.target == "battery"
+    # the last checkpoint lies behind the read-out pulse: the detected vector is z before it,
+    # apart from what the pulse and the dead time lose; the reference loses the same
+    equilibrium = register.equilibrium_ratio
+    if observed_battery and reference is not None and reference.detected is not None:
+        scale = equilibrium / reference.detected[0]
+        r_exact = np.array([scale * s.detected[0] for s in simulated if s.detected is not None])
+    else:
+        r_exact = np.array([register.battery.nucleus.sign * s.battery_z[-1] for s in simulated])
+    closed_p = np.array([closed_map.detected(s) for s in compiled.sequences])
+    times = row_times(plan)
+    cycles = np.array([plan.protocol.at(row).cycles for row in range(plan.protocol.rows)])
+    common: dict[str, Any] = {"times": times, "cycles": cycles, "start": "thermal"}
+    exact = ChargingCurve.from_magnetisation(
+        r_z=r_exact, provenance=f"exact simulation: {simulator.engine}", **common
+    )
+    closed = ChargingCurve.from_magnetisation(
+        r_z=register.battery.nucleus.sign * closed_p, provenance="closed map", **common
+    )
+    p_exact = p_closed = None
+    saturation: int | None = None
+    tau: dict[str, float | None] = {}
+    if plan.is_charging:
+        bodies = [_steady_cycle(s) for s in compiled.sequences]
+        fallback = compiled.cycle
+        tick = plan.spectrometer.tick_s
+        kept: dict[Any, tuple[float, float]] = {}
+        for body in bodies:
+            cycle = body or fallback
+            if cycle not in kept:
+                kept[cycle] = (
+                    simulator.fixed_point(cycle, tick),
+                    closed_map.fixed_point(cycle),
+                )
+        pairs = np.array([kept[body or fallback] for body in bodies])
+        p_exact, p_closed = pairs[:, 0], pairs[:, 1]
+        saturation, tau = _approach(plan, simulator, closed_map, float(p_exact[0]))
+    return Prediction(
+        simulated=simulated,
+        reference=reference,
+        exact=exact,
+        closed=closed,
+        p_star_exact=p_exact,
+        p_star_closed=p_closed,
+        cycles_to_saturation=saturation,
+        tau=tau,
+    )
+
+
+def row_times(plan: Plan) -> Array:
+    """Return the time of each row in seconds: the charging time, or the swept delay."""
+    sweep = plan.protocol.sweep
+    if plan.protocol.model == "recovery" and sweep is not None and sweep.key != "cycles":
+        return np.array(sweep.values)
+    return np.array(plan.compiled.charging_s)
+
+
+def _steady_cycle(sequence: PulseSequence) -> tuple[Any, ...] | None:
+    loops = [event.body for event in sequence.events if isinstance(event, Loop)]
+    return loops[-1] if loops else None
+
+
+def _approach(
+    plan: Plan, simulator: StarSimulator, closed_map: ClosedMap, p_star: float
+) -> tuple[int | None, dict[str, float | None]]:
+    """Return cycles to saturation and the predicted charging times of the first row's cycle."""
+    factor = abs(closed_map.slowest_factor(plan.compiled.cycle))
+    if not factor < 1.0:
+        return None, {"threshold": None, "slowest-mode": None}
+    needed = 1 if factor < 1e-12 else math.ceil(-math.log(1e-8) / -math.log(factor))
+    count = max(8, min(needed, _MAX_EXTENDED_CYCLES))
+    row = replace(plan.protocol.at(0), cycles=count)
+    extended = compile_protocol(
+        replace(row, sweep=None), plan.register, plan.spectrometer
+    ).sequences[0]
+    result = simulator.simulate(extended)
+    # checkpoints: the start of the cycles and the end of each one
+    body = plan.compiled.cycle
+    length = sum(e.ticks for e in body) * plan.spectrometer.tick_s
+    start = result.times_s[-1] - _tail_s(extended) - count * length
+    ends = start + length * np.arange(count + 1)
+    nearest = np.array([int(np.argmin(np.abs(result.times_s - t))) for t in ends])
+    if np.abs(result.times_s[nearest] - ends).max() > 0.5 * length:
+        return None, {"threshold": None, "slowest-mode": None}
+    p = result.battery_z[nearest]
+    distance = np.abs(p - p_star)
+    near = np.flatnonzero(distance > SATURATION * distance[0])
+    reached = int(near[-1]) + 1 if len(near) and near[-1] < count else None
+    relative = ends - start
+    return reached, {
+        "threshold": threshold_time(relative, p, p_star),
+        "slowest-mode": slowest_mode_time(relative, p, p_star),
+    }
+
+
+def _tail_s(sequence: PulseSequence) -> float:
+    """Return the time from the end of the last cycle to the start of the acquisition."""
+    last = max(k for k, e in enumerate(sequence.events) if isinstance(e, Loop))
+    return sum(e.ticks for e in sequence.events[last + 1 : -1]) * sequence.tick_s
