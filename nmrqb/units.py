@@ -1,4 +1,4 @@
-"""Unit strings of files ("3.3 s", "11 Hz"): the only place where text becomes a number in SI units."""
+"""Unit strings of files ("3.3 s", "11 Hz"): the one place where they become SI numbers."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +12,34 @@ from nmrqb.analysis.series_fit import RegionFit
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibratedRows:
+    """Polarisations of the rows of a series.
+
+    Attributes
+    ----------
+    r_z : ndarray, shape (rows - 1,)
+        Units of eps, energy label.
+    own_covariance : ndarray, shape (rows - 1, rows - 1)
+        From the rows' own noise.
+    scale_error : float
+        Relative standard error of the reference: a factor common to all rows.
+    """
+
+    r_z: Array
+    own_covariance: Array
+    scale_error: float
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of r_z, the common factor included."""
+        return self.own_covariance + self.scale_error**2 * np.outer(self.r_z, self.r_z)
+
+
 def polarisation_from_reference(
     fit: RegionFit, reference_row: int, equilibrium: float
-) -> tuple[Array, Array]:
-    """Return r_z = p_eq S/S_ref of the other rows and its covariance.
+) -> CalibratedRows:
+    """Return r_z = p_eq S/S_ref of the rows that are not the reference.
 
     Parameters
     ----------
@@ -23,12 +49,6 @@ def polarisation_from_reference(
     equilibrium : float
         |p_eq| of the battery in units of eps: r_z is in those units and positive in the ground
         state for either sign of gamma.
-
-    Returns
-    -------
-    r_z, covariance : ndarrays, shapes (rows - 1,), (rows - 1, rows - 1)
-        First-order propagation of the joint covariance, the reference's noise and the shared
-        shape included (they correlate all rows).
 
     Raises
     ------
@@ -43,8 +63,9 @@ def polarisation_from_reference(
             f"the thermal reference (row {reference_row}) must stand at least 5 standard errors "
             f"above the noise, but is {s_ref / e_ref:.2g}: no polarisation can be given"
         )
-    jacobian = np.zeros((len(rows), len(a)))
-    jacobian[np.arange(len(rows)), rows] = 1.0 / s_ref
-    jacobian[:, reference_row] = -a[rows] / s_ref**2
-    covariance = equilibrium**2 * jacobian @ fit.covariance @ jacobian.T
-    return equilibrium * a[rows] / s_ref, (covariance + covariance.T) / 2.0
+    scale = equilibrium / s_ref
+    return CalibratedRows(
+        r_z=scale * a[rows],
+        own_covariance=scale**2 * fit.covariance[np.ix_(rows, rows)],
+        scale_error=e_ref / abs(s_ref),
+    )

@@ -1,4 +1,4 @@
-"""Least-squares fits of curves through lmfit, with errors that are withheld where they mean nothing.
+"""Least-squares fits of curves through lmfit; errors are withheld where they mean nothing.
 
 What lmfit does that is set differently here: ``scale_covar`` is off (errors are those of the
 stated sigma), correlated errors are whitened, and errors at bounds or of a singular problem are
@@ -8,7 +8,7 @@ not printed but replaced by the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,7 +174,7 @@ def fit_curve(
                 "scaled by this factor"
             )
     matrix, reason = _covariance(function, x, values, names, whiten)
-    if not np.isfinite(best).all():
+    if not (found.success and np.isfinite(best).all()):
         reason = "the fit did not converge"
     table: dict[str, FittedParameter] = {}
     for name, value in values.items():
@@ -223,8 +223,39 @@ def withhold(fit: CurveFit, reason: str, names: tuple[str, ...] | None = None) -
         )
         for name, p in fit.parameters.items()
     }
-    fields = {name: getattr(fit, name) for name in CurveFit.__dataclass_fields__}
-    return CurveFit(**(fields | {"parameters": table}))
+    return replace(fit, parameters=table)
+
+
+def with_scale_error(fit: CurveFit, names: tuple[str, ...], relative: float) -> CurveFit:
+    """Return the fit with the error of a common factor of all points added.
+
+    A factor with relative standard error `relative` multiplies the parameters `names` and leaves
+    the others alone.  It is added after the fit, because a covariance that holds it, built from
+    the measured points, biases the fit towards points that are low by chance.
+
+    References
+    ----------
+    G. D'Agostini, Nucl. Instrum. Methods A 346, 306 (1994).
+    """
+    if relative == 0.0 or fit.covariance is None:
+        return fit
+    shift = np.array(
+        [(fit.parameters[n].value or 0.0) if n in names else 0.0 for n in fit.names], dtype=float
+    )
+    covariance = fit.covariance + relative**2 * np.outer(shift, shift)
+    table = dict(fit.parameters)
+    for k, name in enumerate(fit.names):
+        old = table[name]
+        if old.value is None or old.stderr is None or old.ci95[1] is None:
+            continue
+        quantile = (old.ci95[1] - old.value) / old.stderr
+        stderr = float(np.sqrt(covariance[k, k]))
+        table[name] = replace(
+            old,
+            stderr=stderr,
+            ci95=(old.value - quantile * stderr, old.value + quantile * stderr),
+        )
+    return replace(fit, parameters=table, covariance=covariance)
 
 
 def _parameters(given: lmfit.Parameters | Mapping[str, float]) -> lmfit.Parameters:
@@ -264,11 +295,18 @@ def _covariance(
 ) -> tuple[Array | None, str | None]:
     """Return (J^T J)^-1 from central differences, or the reason why there is none."""
     columns = []
+    least = 1e-7 * (1.0 + float(np.linalg.norm(whiten(np.asarray(function(x, **values), float)))))
     for name in names:
         step = 1e-5 * max(abs(values[name]), 1e-8)
-        up = np.asarray(function(x, **(values | {name: values[name] + step})), float)
-        down = np.asarray(function(x, **(values | {name: values[name] - step})), float)
-        columns.append(whiten((up - down) / (2.0 * step)))
+        for _ in range(30):
+            up = np.asarray(function(x, **(values | {name: values[name] + step})), float)
+            down = np.asarray(function(x, **(values | {name: values[name] - step})), float)
+            change = whiten(up - down)
+            # a parameter near 0 has no scale of its own: widen the step until the curve moves
+            if not np.linalg.norm(change) < least or step > 1e9:
+                break
+            step *= 10.0
+        columns.append(change / (2.0 * step))
     jacobian = np.array(columns).T
     if not np.isfinite(jacobian).all():
         return None, "the fit did not converge"

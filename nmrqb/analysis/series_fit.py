@@ -42,9 +42,11 @@ class RegionFit:
     intensity : ndarray of complex, shape (lines,)
         Relative intensities with their phases; the first is a pure phase.
     amplitudes : ndarray, shape (rows,)
-        Signed FID amplitude at t = 0 for each scan, in units of the first line.
+        Signed, for each scan, in units of the shape's norm (matched-filter amplitudes): divided
+        by `noise` they are signal-to-noise ratios.
     covariance : ndarray, shape (rows, rows)
-        From the noise, shared parameters included.
+        noise^2 times the unit matrix: errors of the shared shape change these amplitudes only in
+        second order.
     noise : float
         Sigma of one channel of one point.
     reduced_chi2 : float
@@ -177,9 +179,14 @@ def _fit_region(
         if start is None:
             break
         solution = least_squares(
-            problem.residual, start, jac=problem.jacobian, method="trf", x_scale="jac",
-            bounds=problem.bounds(lines), max_nfev=60,
-        )  # fmt: skip
+            problem.residual,
+            start,
+            jac=problem.jacobian,
+            method="trf",
+            x_scale="jac",
+            bounds=problem.bounds(lines),
+            max_nfev=60,
+        )
         x = solution.x
         # absolute noise, but never below what the present shape leaves: an imperfect shape at
         # high signal-to-noise must not collect lines for ever
@@ -215,7 +222,8 @@ class _Projection:
         self.bin_hz = 1.0 / (bins.points * bins.dwell_s)
 
     def _project(self, rows: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        return rows - (rows @ self.nuisance) @ self.nuisance.T
+        projected: NDArray[np.complex128] = rows - (rows @ self.nuisance) @ self.nuisance.T
+        return projected
 
     def unpack(
         self, x: NDArray[np.float64]
@@ -299,9 +307,11 @@ class _Projection:
         x: NDArray[np.float64],
         noise: float,
     ) -> RegionFit:
-        shape, slope = self._shape(x)
-        amplitude = self._amplitudes(shape)
-        covariance = self._covariance(shape, slope, amplitude) * noise**2
+        shape, _ = self._shape(x)
+        # in units of the shape's norm: an error of the shared shape is then orthogonal to the
+        # shape and changes no amplitude to first order, so that the rows are uncorrelated
+        amplitude = self._amplitudes(shape) * np.linalg.norm(shape)
+        covariance = noise**2 * np.eye(len(amplitude))
         offset, rate, intensity = self.unpack(x)
         row = series.reference_row
         if row is None:
@@ -321,29 +331,3 @@ class _Projection:
             noise=noise,
             reduced_chi2=chi2 / free,
         )
-
-    def _covariance(
-        self,
-        shape: NDArray[np.complex128],
-        slope: NDArray[np.complex128],
-        amplitude: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Return the amplitudes' block of (J^T J)^-1 by the Schur complement.
-
-        Amplitude rows are orthogonal to each other, so that their block is |s|^2 times the unit
-        matrix and only a matrix of the size of the shared parameters has to be inverted.
-        """
-        norm = np.vdot(shape, shape).real
-        with_shape = (slope.conj() @ shape).real  # Re <ds_k, s>
-        gram = (slope.conj() @ slope.T).real  # Re <ds_k, ds_l>
-        weight = float(amplitude @ amplitude)
-        # shared block minus what the amplitudes explain
-        schur = weight * (gram - np.outer(with_shape, with_shape) / norm)
-        scale = np.sqrt(np.maximum(np.diag(schur), 1e-300))
-        inverse = np.linalg.pinv(schur / np.outer(scale, scale), rcond=1e-13, hermitian=True)
-        inverse = inverse / np.outer(scale, scale)
-        common = float(with_shape @ inverse @ with_shape) / norm**2
-        covariance: NDArray[np.float64] = (
-            np.eye(len(amplitude)) / norm + np.outer(amplitude, amplitude) * common
-        )
-        return covariance

@@ -68,9 +68,15 @@ class ChargingCurve:
             raise ValueError("a charging curve must hold at least one point")
         optional_nan = ("ergotropy_stderr",)
         for name in (
-            "times", "energy", "ergotropy", "magnetisation", "energy_stderr",
-            "ergotropy_stderr", "ergotropy_upper95", "magnetisation_stderr",
-        ):  # fmt: skip
+            "times",
+            "energy",
+            "ergotropy",
+            "magnetisation",
+            "energy_stderr",
+            "ergotropy_stderr",
+            "ergotropy_upper95",
+            "magnetisation_stderr",
+        ):
             value = getattr(self, name)
             if value is None:
                 continue

@@ -99,9 +99,11 @@ class CompiledProtocol:
 
     def __str__(self) -> str:
         lines = [
-            f"compiled {self.protocol.name}: {len(self.sequences)} sequence(s)"
-            f"{' and a reference' if self.reference else ''}, "
-            f"{self.protocol.scans} scan(s), {self.duration_s / 3600:.3g} h in all"
+            (
+                f"compiled {self.protocol.name}: {len(self.sequences)} sequence(s)"
+                f"{' and a reference' if self.reference else ''}, "
+                f"{self.protocol.scans} scan(s), {self.duration_s / 3600:.3g} h in all"
+            )
         ]
         lines += [f"  rounding: {r}" for r in self.roundings]
         lines += [f"  warning: {w}" for w in self.warnings]

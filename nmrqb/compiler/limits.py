@@ -1,4 +1,4 @@
-"""What the spectrometer can do: every limit that a sequence breaks, with the nearest legal value."""
+"""Every limit of a spectrometer that a sequence breaks, with the nearest legal value."""
 
 from __future__ import annotations
 
@@ -45,8 +45,11 @@ def check_limits(
         _check_sequence(sequence, spectrometer, broken, time)
     total = scans * sum(s.duration_s for s in sequences)
     if total > spectrometer.maximum_duration_s:
-        broken("the whole experiment", f"{total / 3600:.4g} h",
-               f"at most {spectrometer.maximum_duration_s / 3600:.4g} h")  # fmt: skip
+        broken(
+            "the whole experiment",
+            f"{total / 3600:.4g} h",
+            f"at most {spectrometer.maximum_duration_s / 3600:.4g} h",
+        )
     if len(sequences) > spectrometer.maximum_list:
         broken("the number of rows", str(len(sequences)), f"at most {spectrometer.maximum_list}")
     return tuple(found.values())
@@ -70,28 +73,43 @@ def _check_sequence(
                     broken(what, time(seconds), f"at most {time(channel.maximum_pulse_s)}")
                 power = channel.pulse_power_watt * event.amplitude_scale**2
                 if power > channel.maximum_power_watt * (1 + 1e-9):
-                    broken(f"the power of {what}", f"{power:.4g} W",
-                           f"at most {channel.maximum_power_watt:g} W")  # fmt: skip
+                    broken(
+                        f"the power of {what}",
+                        f"{power:.4g} W",
+                        f"at most {channel.maximum_power_watt:g} W",
+                    )
                 if seconds < spectrometer.minimum_delay_s:
                     broken(what, time(seconds), f"at least {time(spectrometer.minimum_delay_s)}")
             case Delay() | Exchange():
                 if times and 0.0 < seconds < spectrometer.minimum_delay_s:
                     label = event.label if isinstance(event, Delay) else "exchange"
-                    broken(f"the delay ({label})", time(seconds),
-                           f"0 s or at least {time(spectrometer.minimum_delay_s)}")  # fmt: skip
+                    broken(
+                        f"the delay ({label})",
+                        time(seconds),
+                        f"0 s or at least {time(spectrometer.minimum_delay_s)}",
+                    )
             case Acquire():
                 if event.points > spectrometer.maximum_points:
-                    broken("the number of points", str(event.points),
-                           f"at most {spectrometer.maximum_points}")  # fmt: skip
+                    broken(
+                        "the number of points",
+                        str(event.points),
+                        f"at most {spectrometer.maximum_points}",
+                    )
                 dwell = event.dwell_ticks * sequence.tick_s
                 if dwell < spectrometer.minimum_dwell_s:
-                    broken("the dwell time", time(dwell),
-                           f"at least {time(spectrometer.minimum_dwell_s)}")  # fmt: skip
+                    broken(
+                        "the dwell time",
+                        time(dwell),
+                        f"at least {time(spectrometer.minimum_dwell_s)}",
+                    )
                 for isotope in event.decoupled:
                     channel = spectrometer.channel(isotope)
                     if seconds > channel.maximum_decoupling_s:
-                        broken(f"the {isotope} decoupling during acquisition", time(seconds),
-                               f"at most {time(channel.maximum_decoupling_s)}")  # fmt: skip
+                        broken(
+                            f"the {isotope} decoupling during acquisition",
+                            time(seconds),
+                            f"at most {time(channel.maximum_decoupling_s)}",
+                        )
             case _:
                 pass
     for isotope, seconds in busy.items():

@@ -88,7 +88,7 @@ class _Parameters:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.table: dict[str, Any] = nmrglue.bruker.read_jcamp(str(path), encoding="utf-8")
-        except Exception as error:  # nmrglue raises whatever its parser trips over
+        except Exception as error:  # noqa: BLE001 -- nmrglue raises whatever its parser trips over
             raise InputError(
                 f"is damaged: no parameters could be read ({one_line(str(error))})", file=str(path)
             ) from None

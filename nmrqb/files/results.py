@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,7 +60,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole: a reader finds the old one or the new one."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_curve(path: Path, curve: ChargingCurve) -> None:
@@ -128,10 +127,10 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     old = folder.with_name(folder.name + ".old")
     if folder.exists():
         if any(folder.iterdir()):
-            os.replace(folder, old)
+            folder.replace(old)
         else:
             folder.rmdir()
-    os.replace(partial, folder)
+    partial.replace(folder)
     if old.exists() and (old / SUCCESS).is_file():
         shutil.rmtree(old)
 

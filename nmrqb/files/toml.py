@@ -78,9 +78,12 @@ def read_toml(path: Path, schema: str) -> dict[str, Any]:
     found = table.pop("schema", None)
     if found != schema:
         raise InputError(
-            f"must be {schema!r}, but is {found!r}", file=file, key="schema", value=found,
+            f"must be {schema!r}, but is {found!r}",
+            file=file,
+            key="schema",
+            value=found,
             limit=schema,
-        )  # fmt: skip
+        )
     return table
 
 
@@ -272,7 +275,7 @@ def _resolved(kind: str, name: str, file: str) -> str:
 
 def _steps(section: str, listed: list[Any], file: str, problems: list[Problem]) -> tuple[Any, ...]:
     kinds = {cls.KIND: cls for cls in STEP_KINDS[section]}  # type: ignore[attr-defined]
-    steps = []
+    steps: list[Any] = []
     for position, table in enumerate(listed):
         key = f"{section}.{position}"
         kind = table.get("kind") if isinstance(table, dict) else None

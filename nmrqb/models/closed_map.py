@@ -21,17 +21,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.models.exchange import exchange_transfer
-from nmrqb.sequence.events import Acquire, Crusher, Delay, Event, Exchange, Loop, Pulse
-from nmrqb.sequence.events import PulseSequence
+from nmrqb.sequence.events import (
+    Acquire,
+    Crusher,
+    Delay,
+    Event,
+    Exchange,
+    Loop,
+    Pulse,
+    PulseSequence,
+)
 from nmrqb.spins.register import SpinRegister
 
 Array = NDArray[np.float64]
 
 
 def fixed_point(
-    transfer: Array | float, charger: Array | float, battery_decay: Array | float,
+    transfer: Array | float,
+    charger: Array | float,
+    battery_decay: Array | float,
     battery_equilibrium: Array | float,
-) -> Array:  # fmt: skip
+) -> Array:
     """Return p* = [b C + (1 - b)(1 - q) p_eq] / [1 - (1 - b) q] for chargers renewed to C.
 
     Parameters

@@ -79,5 +79,8 @@ def shortest_exchange(satellites: int, transfer: float) -> float:
         return 0.0
     if transfer >= top * (1.0 - 1e-12):
         return jt_top
-    return float(brentq(lambda x: exchange_transfer(satellites, x) - transfer, 0.0, jt_top,
-                        xtol=1e-15))  # fmt: skip
+    return float(
+        brentq(
+            lambda x: float(exchange_transfer(satellites, x)) - transfer, 0.0, jt_top, xtol=1e-15
+        )
+    )

@@ -147,7 +147,8 @@ class Protocol:
         section, position, name = sweep_target(self, self.sweep.key)
         steps: list[Any] = list(getattr(self, section))
         steps[position] = replace(steps[position], **{name: value})
-        return replace(plain, **{section: tuple(steps)})
+        changed: dict[str, Any] = {section: tuple(steps)}
+        return replace(plain, **changed)
 
     def axis_name(self) -> str:
         """Return the name of the swept quantity."""

@@ -27,7 +27,8 @@ class Thermal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatterySaturated:
     """Let the chargers recover (by default 5 T1 of the charger), then empty the battery's
-    polarisation by a 90 degree pulse and a crusher: p = 0 without waiting for its T1."""
+    polarisation by a 90 degree pulse and a crusher: p = 0 without waiting for its T1.
+    """
 
     __pydantic_config__ = FILE_CONFIG
     KIND: ClassVar[str] = "battery-saturated"

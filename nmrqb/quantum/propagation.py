@@ -93,5 +93,5 @@ class Generator:
         key = (k, duration_s)
         if key not in self._dense:
             dense = self._block_matrix(k).toarray() * duration_s
-            self._dense[key] = scipy.linalg.expm(dense)
+            self._dense[key] = np.asarray(scipy.linalg.expm(dense), dtype=np.complex128)
         return self._dense[key]

@@ -147,7 +147,7 @@ class StarSpace:
         return total
 
     def exchange(self, coupling_hz: float) -> sp.csr_array:
-        """Return the generator of XY exchange, H = 2 pi J (Sx Ix + Sy Iy) = pi J (S+ I- + S- I+)."""
+        """Return the generator of XY exchange, H = 2 pi J (Sx Ix + Sy Iy)."""
         g = np.pi * coupling_hz
         return self.commutator(
             [(g, op.SIGMA_PLUS, op.SIGMA_MINUS), (g, op.SIGMA_MINUS, op.SIGMA_PLUS)]

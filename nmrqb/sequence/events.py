@@ -47,8 +47,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crusher:
-    """A gradient pulse with its recovery that destroys every coherence but homonuclear
-    zero-quantum order."""
+    """A gradient pulse with its recovery: only homonuclear zero-quantum order survives."""
 
     ticks: int
 

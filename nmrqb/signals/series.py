@@ -140,7 +140,8 @@ class Series:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """Time of each point from the start of the free precession, shape (points,)."""
-        return np.arange(self.points) * self.dwell_s - self.time_origin_s
+        points = np.arange(self.points, dtype=np.float64)
+        return np.asarray(points * self.dwell_s - self.time_origin_s, dtype=np.float64)
 
     @property
     def reference_hz(self) -> float:
@@ -149,11 +150,13 @@ class Series:
 
     def ppm(self, offset_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Return the chemical shift at an offset from the carrier in Hz."""
-        return self.carrier_ppm + np.asarray(offset_hz) / self.reference_hz * 1e6
+        offset = np.asarray(offset_hz, dtype=np.float64)
+        return np.asarray(self.carrier_ppm + offset / self.reference_hz * 1e6)
 
     def offset_hz(self, ppm: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Return the offset from the carrier in Hz of a chemical shift."""
-        return (np.asarray(ppm) - self.carrier_ppm) * self.reference_hz * 1e-6
+        shift = np.asarray(ppm, dtype=np.float64)
+        return np.asarray((shift - self.carrier_ppm) * self.reference_hz * 1e-6)
 
     @property
     def first_usable_point(self) -> int:

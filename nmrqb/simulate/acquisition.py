@@ -73,7 +73,5 @@ def receiver_noise(
     shape: tuple[int, ...], sigma: float, rng: np.random.Generator
 ) -> NDArray[np.complex128]:
     """Return white complex Gaussian noise with `sigma` in each channel."""
-    noise: NDArray[np.complex128] = sigma * (
-        rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
-    )
-    return noise
+    real, imaginary = rng.standard_normal(shape), rng.standard_normal(shape)
+    return np.asarray(sigma * (real + 1j * imaginary), dtype=np.complex128)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, gmres
 
@@ -254,14 +255,14 @@ class StarSimulator:
         self._largest_block = max(self._largest_block, *generator.block_sizes(state))
         return generator.propagate(state, seconds)
 
-    def _generator(self, kind: str):  # type: ignore[no-untyped-def]
+    def _generator(self, kind: str) -> sp.csr_array:
         coupling = self.register.coupling_hz.value
         if kind == "exchange":
             return self._space.exchange(coupling)
         relaxation = self._space.relaxation(*self._relaxations(), self.equilibrium)
         if kind == "exchange+relaxation":
-            return self._space.exchange(coupling) + relaxation
-        return self._space.weak_coupling(coupling) + relaxation
+            return sp.csr_array(self._space.exchange(coupling) + relaxation)
+        return sp.csr_array(self._space.weak_coupling(coupling) + relaxation)
 
     def _equilibria(self) -> tuple[float, float]:
         register = self.register

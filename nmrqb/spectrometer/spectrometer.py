@@ -117,8 +117,10 @@ class Spectrometer:
 
     def __str__(self) -> str:
         lines = [
-            f"spectrometer {self.name}: tick {format_quantity(self.tick_s, 'time')}, "
-            f"shortest delay {format_quantity(self.minimum_delay_s, 'time')}"
+            (
+                f"spectrometer {self.name}: tick {format_quantity(self.tick_s, 'time')}, "
+                f"shortest delay {format_quantity(self.minimum_delay_s, 'time')}"
+            )
         ]
         for c in self.channels:
             lines.append(

@@ -210,9 +210,11 @@ class SpinRegister:
 
     def __str__(self) -> str:
         lines = [
-            f"register {self.name}: {self.center.isotope} + {self.satellites} "
-            f"{self.satellite.isotope}, J = {self.coupling_hz.value:g} Hz, "
-            f"{self.field_tesla.value:g} T"
+            (
+                f"register {self.name}: {self.center.isotope} + {self.satellites} "
+                f"{self.satellite.isotope}, J = {self.coupling_hz.value:g} Hz, "
+                f"{self.field_tesla.value:g} T"
+            )
         ]
         for place, spin in (("centre", self.center), ("satellites", self.satellite)):
             lines.append(

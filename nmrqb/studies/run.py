@@ -6,12 +6,12 @@ import secrets
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.calibration import polarisation_from_reference
+from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.curves import fit_charging, fit_recovery
@@ -19,7 +19,8 @@ from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError
-from nmrqb.files.bruker import read_bruker, write_bruker
+from nmrqb.files.bruker import write_bruker
+from nmrqb.files.vendors import read_series
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.signals.series import Axis, Series
 from nmrqb.simulate.acquisition import (
@@ -70,7 +71,7 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """ "ok", or "no" where a limit is violated or the measurement contradicts the theory."""
+        """Return "no" where a limit is violated or the data contradict the theory, else "ok"."""
         agrees = self.comparisons[0].p_value >= _LEAST_P_VALUE
         return "ok" if agrees and not self.plan.compiled.violations else "no"
 
@@ -163,11 +164,11 @@ def run_plan(plan: Plan, data: Path, prediction: Prediction | None = None) -> Ru
     write_bruker(
         data / "1",
         simulated,
-        list_kind="vc" if _swept_cycles(plan) else "vd",
+        list_kind=swept_list(plan),
         register_name=plan.register.name,
         title=f"{plan.protocol.name}, simulated, seed {seed}",
     )
-    series = read_bruker(data / "1")
+    series = read_series(data / "1")
     return analyse(plan, prediction, series, seed)
 
 
@@ -176,20 +177,18 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
     register = plan.register
     assert series.reference_row is not None
     line = fit_series(series, [battery_region(plan, series)]).regions[0]
-    r_z, covariance = polarisation_from_reference(
-        line, series.reference_row, register.equilibrium_ratio
-    )
+    calibrated = polarisation_from_reference(line, series.reference_row, register.equilibrium_ratio)
     rows = np.arange(series.rows) != series.reference_row
     times = series.row_times_s if series.row_times_s is not None else series.axis.values
     measured = ChargingCurve.from_magnetisation(
         times=times[rows],
-        r_z=r_z,
-        covariance=covariance,
+        r_z=calibrated.r_z,
+        covariance=calibrated.covariance,
         cycles=prediction.exact.cycles,
         start="thermal",
         provenance=f"fit of {series.provenance} ({series.rows} rows)",
     )
-    fit, reason, truth = _fit(plan, measured, prediction.exact)
+    fit, reason, truth = _fit(plan, measured, prediction.exact, calibrated)
     comparisons = (
         compare_curves(measured, prediction.exact, "the exact simulation"),
         compare_curves(measured, prediction.closed, "the closed map"),
@@ -214,7 +213,8 @@ def simulate_measurement(plan: Plan, prediction: Prediction, seed: int) -> Serie
     One SeedSequence is spawned for each row, so that a row's noise does not depend on the others.
     """
     compiled, register = plan.compiled, plan.register
-    assert compiled.reference is not None and prediction.reference is not None
+    assert compiled.reference is not None
+    assert prediction.reference is not None
     acquire = acquisition(compiled.reference)
     species = register.species(acquire.nucleus)
     carrier_ppm = plan.protocol.fid.carrier_ppm
@@ -280,8 +280,10 @@ def battery_region(plan: Plan, series: Series) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _swept_cycles(plan: Plan) -> bool:
-    return plan.protocol.sweep is None or plan.protocol.sweep.key == "cycles"
+def swept_list(plan: Plan) -> Literal["vc", "vd"]:
+    """Return the kind of list that holds the plan's axis: loop counts or delays."""
+    counted = plan.protocol.sweep is None or plan.protocol.sweep.key == "cycles"
+    return "vc" if counted else "vd"
 
 
 def _axis(plan: Plan) -> tuple[Array, str]:
@@ -293,10 +295,9 @@ def _axis(plan: Plan) -> tuple[Array, str]:
 
 
 def _fit(
-    plan: Plan, measured: ChargingCurve, exact: ChargingCurve
+    plan: Plan, measured: ChargingCurve, exact: ChargingCurve, calibrated: CalibratedRows
 ) -> tuple[CurveFit | None, str | None, CurveFit | None]:
     """Return the fit, or the reason why there is none, and the same fit of the exact curve."""
-    assert measured.covariance is not None
     if plan.protocol.model == "charging" and not (
         plan.protocol.sweep is not None and plan.protocol.sweep.key == "cycles"
     ):
@@ -305,8 +306,9 @@ def _fit(
     # recovery is fitted to the magnetisation, charging to the energy
     sign = 1.0 if plan.protocol.model == "charging" else -1.0
     try:
-        fit = function(measured.times, sign * measured.energy, measured.covariance)
-        truth = function(measured.times, sign * exact.energy, measured.covariance)
+        own = calibrated.own_covariance
+        fit = function(measured.times, sign * measured.energy, own, calibrated.scale_error)
+        truth = function(measured.times, sign * exact.energy, own)
     except ValueError as error:
         return None, str(error), None
     return fit, None, truth
@@ -373,13 +375,17 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             "tau": _parameter(fit.parameters["tau"], predicted["tau"]),
             "E_inf": _parameter(fit.parameters["E_inf"], e_star, unit=energy_unit),
             "E_0": _parameter(fit.parameters["E_0"], predicted["E_0"], unit=energy_unit),
-            "p_star": _parameter(
-                fit.parameters["E_inf"], -sign * e_star, sign=-sign, unit=label
-            ),
-            "omega": {"value": 0.0, "stderr": None, "ci95": [None, None], "unit": "rad/s",
-                      "reason": "held at 0: the approach is not oscillatory", "predicted": None},
+            "p_star": _parameter(fit.parameters["E_inf"], -sign * e_star, sign=-sign, unit=label),
+            "omega": {
+                "value": 0.0,
+                "stderr": None,
+                "ci95": [None, None],
+                "unit": "rad/s",
+                "reason": "held at 0: the approach is not oscillatory",
+                "predicted": None,
+            },
             "phi": _withheld("replaced by E_0, which also covers a start below 0", "rad"),
-        }  # fmt: skip
+        }
     rows = [
         {
             "model": "charging",
@@ -431,15 +437,12 @@ def _recovery_results(result: RunResult) -> list[dict[str, Any]]:
 
 
 def _result_object(result: RunResult) -> dict[str, Any]:
-    import nmrqb
-
     plan, prediction = result.plan, result.prediction
     compiled, register = plan.compiled, plan.register
     charging = plan.is_charging
     return {
         "schema": "nmrqb/run/1",
         "status": result.status,
-        "version": nmrqb.__version__,
         "protocol": plan.protocol.name,
         "register": register.name,
         "spectrometer": plan.spectrometer.name,

@@ -1,0 +1,5 @@
+"""``python -m nmrqb``."""
+
+from nmrqb.cli.main import main
+
+main()

@@ -1,0 +1,280 @@
+"""Commands, exit codes and one-line errors.
+
+Exit codes: 0 done; 1 the science says no (the full result is printed); 2 bad input or usage (one
+line on stderr, never a traceback).  With ``--json`` stdout holds one JSON object and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from nmrqb import __version__
+from nmrqb.errors import InputError, NmrqbError, Problem, one_line
+
+OK, NO, BAD = 0, 1, 2
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+_out = click.option("-o", "--output", metavar="DIR", help="Folder for the results.")
+_overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace an earlier result of nmrqb in DIR."
+)
+_seed = click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Of the noise; overrides the protocol."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nmrqb")
+def commands() -> None:
+    """Quantum-battery experiments on NMR spectrometers: plan, predict, fit, compare."""
+
+
+@commands.command()
+@click.argument("protocol")
+@_out
+@_overwrite
+@_seed
+@_json
+def run(protocol: str, output: str | None, overwrite: bool, seed: int | None, as_json: bool) -> int:
+    """Walk the whole road: plan, compile, simulate, fit, compare, report.
+
+    PROTOCOL is a .toml file or the name of a shipped protocol.
+    """
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.deliver import deliver_run
+    from nmrqb.studies.plan import make_plan
+
+    folder = _folder(output)
+    check_output(folder, overwrite=overwrite)
+    plan = make_plan(_named(protocol), seed=seed)
+    result = deliver_run(plan, folder, overwrite=overwrite, progress=_progress(as_json))
+    _show(result.to_result(), str(result), as_json)
+    if not as_json:
+        click.echo(f"report: {folder / 'report.html'}")
+    return OK if result.status == "ok" else NO
+
+
+@commands.command()
+@click.argument("protocol")
+@_json
+def plan(protocol: str, as_json: bool) -> int:
+    """Compile PROTOCOL and show its sequences, price, limits and predicted charging."""
+    from nmrqb.studies.plan import make_plan, predict
+
+    made = make_plan(_named(protocol))
+    prediction = predict(made)
+    compiled = made.compiled
+    table: dict[str, Any] = {
+        "schema": "nmrqb/plan/1",
+        "status": "no" if compiled.violations else "ok",
+        "protocol": made.protocol.name,
+        "register": made.register.name,
+        "duration_s": compiled.duration_s,
+        "cycle_s": compiled.cycle_s,
+        "results": [
+            {"row": k, "time_s": t, "energy": e, "closed_map_energy": c}
+            for k, (t, e, c) in enumerate(
+                zip(
+                    prediction.exact.times.tolist(),
+                    prediction.exact.energy.tolist(),
+                    prediction.closed.energy.tolist(),
+                    strict=True,
+                )
+            )
+        ],
+        "energy_unit": prediction.exact.energy_unit,
+        "p_star_exact": prediction.p_star_exact,
+        "p_star_closed_map": prediction.p_star_closed,
+        "cycles_to_saturation": prediction.cycles_to_saturation,
+        "tau_s": prediction.tau,
+        "roundings": [str(r) for r in compiled.roundings],
+        "violations": [str(v) for v in compiled.violations],
+        "warnings": list(compiled.warnings),
+    }
+    lines = [str(made), str(compiled.sequences[-1])]
+    for row in table["results"]:
+        lines.append(
+            f"  {row['time_s']:10.4g} s  energy {row['energy']:9.5f} exact, "
+            f"{row['closed_map_energy']:9.5f} closed map"
+        )
+    lines.append(f"  ({prediction.exact.energy_unit})")
+    if prediction.cycles_to_saturation is not None:
+        lines.append(f"  cycles to saturation (99 %): {prediction.cycles_to_saturation}")
+    _show(table, "\n".join(lines), as_json)
+    return NO if compiled.violations else OK
+
+
+@commands.command()
+@click.argument("protocol")
+@_out
+@_overwrite
+@_seed
+@_json
+def simulate(
+    protocol: str, output: str | None, overwrite: bool, seed: int | None, as_json: bool
+) -> int:
+    """Simulate PROTOCOL and write its FIDs (as a Bruker data set) and predicted curves."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.deliver import deliver_simulation
+    from nmrqb.studies.plan import make_plan
+
+    folder = _folder(output)
+    check_output(folder, overwrite=overwrite)
+    made = make_plan(_named(protocol), seed=seed)
+    if made.compiled.reference is None:
+        raise InputError("a simulation needs a thermal reference", file=protocol, key="reference")
+    drawn = made.protocol.simulation.seed
+    number = secrets.randbits(63) if drawn is None else drawn
+    result = deliver_simulation(made, folder, seed=number, overwrite=overwrite)
+    _show(
+        result,
+        f"simulated {made.protocol.name} with seed {number}\ndata: {folder / 'data'}",
+        as_json,
+    )
+    return NO if made.compiled.violations else OK
+
+
+@commands.command()
+@click.argument("dataset")
+@click.option("--model", type=click.Choice(["recovery", "charging"]), required=True)
+@click.option("--region", "regions", multiple=True, metavar="LOW:HIGH", help="ppm; repeatable.")
+@click.option("--axis", metavar="FILE", help="File with one axis value for each row.")
+@click.option("--register", metavar="R.toml", help="Register (for --model charging).")
+@click.option("--reference", metavar="row:K", help="Row of the thermal reference.")
+@_out
+@_overwrite
+@_json
+def fit(
+    dataset: str,
+    model: Any,
+    regions: tuple[str, ...],
+    axis: str | None,
+    register: str | None,
+    reference: str | None,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Fit a measured DATASET: one shared line shape a region, signed amplitudes, a curve."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.deliver import deliver_fit
+    from nmrqb.studies.fit import fit_dataset, parse_region
+
+    folder = None if output is None else _folder(output)
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
+    result = fit_dataset(
+        dataset,
+        model,
+        regions_ppm=[parse_region(r) for r in regions],
+        axis=axis,
+        register=register,
+        reference=reference,
+    )
+    if folder is not None:
+        deliver_fit(result, folder, overwrite=overwrite)
+    _show(result.to_result(), str(result), as_json)
+    if folder is not None and not as_json:
+        click.echo(f"report: {folder / 'report.html'}")
+    return OK if result.status == "ok" else NO
+
+
+@commands.command()
+@_json
+def registers(as_json: bool) -> int:
+    """List the shipped registers."""
+    from nmrqb.files.shipped import shipped_names
+    from nmrqb.files.toml import read_register
+
+    found = [read_register(name) for name in shipped_names("register")]
+    table = {
+        "schema": "nmrqb/registers/1",
+        "status": "ok",
+        "results": [
+            {
+                "name": r.name,
+                "center": r.center.isotope,
+                "satellite": r.satellite.isotope,
+                "satellites": r.satellites,
+                "battery": r.battery.isotope,
+                "charger": r.charger.isotope,
+                "coupling_hz": r.coupling_hz.value,
+                "chargers_must_be_inverted": r.must_invert_chargers,
+            }
+            for r in found
+        ],
+    }
+    _show(table, "\n".join(str(r) for r in found), as_json)
+    return OK
+
+
+def _folder(output: str | None) -> Path:
+    if not output:
+        raise InputError("is missing: name the folder for the results", key="-o")
+    return Path(output)
+
+
+def _named(protocol: str) -> str | Path:
+    return Path(protocol) if protocol.endswith(".toml") or "/" in protocol else protocol
+
+
+def _show(table: dict[str, Any], words: str, as_json: bool) -> None:
+    if as_json:
+        from nmrqb.files.results import to_json
+
+        click.echo(to_json(table), nl=False)
+    else:
+        click.echo(words)
+
+
+def _progress(as_json: bool) -> Callable[[str], None]:
+    if as_json:
+        return lambda _: None
+    return lambda words: click.echo(f"nmrqb: {words}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = commands.main(args=words, prog_name="nmrqb", standalone_mode=False)
+    except NmrqbError as error:
+        code = _refuse(words, error.problems, str(error))
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        key = getattr(getattr(error, "param", None), "opts", [None])[0]
+        message = one_line(error.format_message())
+        code = _refuse(words, (Problem(message=message, key=key),), message)
+    except (KeyboardInterrupt, click.Abort):
+        message = "interrupted; nothing was changed"
+        code = _refuse(words, (Problem(message=message),), message)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = OK
+    except Exception as error:
+        if os.environ.get("NMRQB_DEBUG"):
+            raise
+        message = one_line(
+            f"internal error, please report it ({type(error).__name__}: {error}); "
+            "NMRQB_DEBUG=1 shows where"
+        )
+        code = _refuse(words, (Problem(message=message),), message)
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _refuse(words: list[str], problems: tuple[Problem, ...], message: str) -> int:
+    click.echo(f"nmrqb: {one_line(message)}", err=True)
+    if "--json" in words:
+        from nmrqb.files.results import error_object, to_json
+
+        command = next((w for w in words if w in commands.commands), "nmrqb")
+        click.echo(to_json(error_object(command, problems)), nl=False)
+    return BAD

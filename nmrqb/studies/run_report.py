@@ -1,0 +1,246 @@
+"""The report of a run: sequence, magnetisation, spectra, curve, residuals, table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nmrqb.analysis.curves import recovery
+from nmrqb.battery.charging_time import exponential_approach
+from nmrqb.report import figures, html
+from nmrqb.studies.run import RunResult
+
+
+def run_report(result: RunResult, versions: dict[str, str]) -> str:
+    """Return report.html of a run."""
+    plan, object_ = result.plan, result.to_result()
+    longest = int(np.argmax([s.ticks for s in plan.compiled.sequences]))
+    sections = [
+        html.paragraph(plan.protocol.description) if plan.protocol.description else "",
+        "<h2>Verdict</h2>\n",
+        html.listing(result.verdict()),
+        "<h2>Numbers</h2>\n",
+        _numbers(object_),
+        html.paragraph(
+            "Polarisations are in units of eps, the chargers' thermal polarisation "
+            f"({plan.register.eps:.4g} here); energies in {result.measured.energy_unit}. The spins "
+            f"start from thermal equilibrium (start: {result.measured.start})."
+        ),
+        "<h2>Charging curve</h2>\n" if plan.is_charging else "<h2>Recovery curve</h2>\n",
+        html.figure(_curve(result), _curve_caption(result)),
+        "<h2>Spectra</h2>\n",
+        html.figure(
+            _spectra(result),
+            "Spectra of every row, phased once on the thermal reference (bottom): a negative line "
+            "is a charged battery.",
+        ),
+        "<h2>Pulse sequence</h2>\n",
+        html.figure(_sequence(result, longest), "The longest row of the sweep, not to scale."),
+        html.preformatted(plan.compiled.sequences[longest]),
+        "<h2>Magnetisation</h2>\n",
+        html.figure(
+            _magnetisation(result, longest),
+            "Exact simulation of the longest row, relaxation on every spin as the sequence says. "
+            f"{result.prediction.simulated[longest].engine}.",
+        ),
+        "<h2>Plan</h2>\n",
+        html.preformatted(f"{plan.register}\n{plan.spectrometer}\n{plan.compiled}"),
+        "<h2>Where this comes from</h2>\n",
+        html.table(
+            ["what", "which"],
+            [
+                ["seed", html.text(result.seed)],
+                ["array axis", html.text(result.series.axis.source)],
+                *([html.text(k), html.text(v)] for k, v in versions.items()),
+            ],
+        ),
+    ]
+    return html.page(f"nmrqb run: {plan.protocol.name}", sections)
+
+
+def _numbers(object_: dict[str, Any]) -> str:
+    rows = []
+    for result in object_["results"]:
+        definition = result.get("definition_text", result["model"])
+        for name, p in result["parameters"].items():
+            low, high = p["ci95"]
+            interval = (
+                f"{html.number(low)} to {html.number(high)}" if low is not None else "&ndash;"
+            )
+            rows.append(
+                [
+                    html.text(name),
+                    html.text(definition),
+                    html.number(p["value"]),
+                    html.number(p["stderr"], 2),
+                    interval,
+                    html.number(p.get("predicted")),
+                    html.text(p["unit"]),
+                    html.text(p["reason"] or ""),
+                ]
+            )
+    head = [
+        "number",
+        "definition",
+        "measured",
+        "std. error",
+        "95 % interval",
+        "predicted",
+        "unit",
+        "note",
+    ]
+    shown = html.table(head, rows)
+    compared = [
+        [
+            html.text(c["prediction"]),
+            html.number(c["chi2"], 4),
+            html.text(c["points"]),
+            html.number(c["p_value"], 3),
+        ]
+        for c in object_["comparison"]
+    ]
+    shown += "<p></p>" + html.table(
+        ["measured against", "chi-square", "points", "probability"], compared
+    )
+    prediction = object_["prediction"]
+    if prediction["p_star_exact"] is not None:
+        exact, closed = prediction["p_star_exact"], prediction["p_star_closed_map"]
+        values = object_["axis"]["values"][1:]
+        cells = [
+            [f"{v:g}", html.number(float(a), 6), html.number(float(b), 6)]
+            for v, a, b in zip(values, exact, closed, strict=True)
+        ]
+        if len({c[1] for c in cells}) == 1:
+            cells = [["every row", *cells[0][1:]]]
+        name = html.text(f"{object_['axis']['name']} {object_['axis']['unit']}".strip())
+        shown += "<p></p>" + html.table(
+            [name, "p* exact (eps, spin label)", "p* closed map"], cells
+        )
+        shown += html.paragraph(
+            f"Cycles to saturation ({prediction['saturation']}): "
+            f"{prediction['cycles_to_saturation']}."
+        )
+    return shown
+
+
+def _fitted(result: RunResult, t: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the fitted energy at times t."""
+    fit = result.fit
+    if fit is None or not fit.is_identifiable:
+        return None
+    values = {name: fit.value(name) for name in fit.parameters}
+    if "tau" in values:
+        return exponential_approach(t, values["E_inf"], values["E_0"], values["tau"])
+    return -recovery(t, **values)
+
+
+def _band(result: RunResult, t: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the standard error of the fitted energy at times t, from the fit's covariance."""
+    fit = result.fit
+    if fit is None or fit.covariance is None or not fit.is_identifiable:
+        return None
+    values = {name: fit.value(name) for name in fit.parameters}
+
+    def energy(v: dict[str, float]) -> NDArray[np.float64]:
+        if "tau" in v:
+            return exponential_approach(t, v["E_inf"], v["E_0"], v["tau"])
+        return -recovery(t, **v)
+
+    slopes = []
+    for name in fit.names:
+        step = 1e-5 * max(abs(values[name]), 1e-6)
+        up, down = values | {name: values[name] + step}, values | {name: values[name] - step}
+        slopes.append((energy(up) - energy(down)) / (2.0 * step))
+    jacobian = np.array(slopes)
+    variance: NDArray[np.float64] = np.einsum("it,ij,jt->t", jacobian, fit.covariance, jacobian)
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def _curve(result: RunResult) -> Figure:
+    picture = Figure(figsize=(7.5, 5.2), layout="constrained")
+    upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    exact, closed = result.prediction.exact, result.prediction.closed
+    swept = result.plan.protocol.sweep
+    x, label = result.measured.times, "charging time (s)"
+    if swept is not None and swept.key != "cycles":
+        x = np.array(swept.values)
+        label = f"{result.plan.protocol.axis_name()} of {swept.key} (s)"
+    upper.plot(x, exact.energy, "-", color=figures.BLUE, label="exact simulation")
+    upper.plot(x, closed.energy, "--", color=figures.ORANGE, label="closed map")
+    stderr = result.measured.energy_stderr
+    assert stderr is not None
+    upper.errorbar(
+        x,
+        result.measured.energy,
+        yerr=1.96 * stderr,
+        fmt="o",
+        color=figures.BLACK,
+        markersize=4,
+        capsize=2,
+        label="measured, 95 %",
+    )
+    if result.fit is not None and result.fit.is_identifiable:
+        t = np.linspace(float(np.min(x)), float(np.max(x)), 300)
+        fitted, band = _fitted(result, t), _band(result, t)
+        if fitted is not None and band is not None:
+            upper.plot(t, fitted, color=figures.GREEN, linewidth=1.0, label="fit, 95 % band")
+            upper.fill_between(
+                t,
+                fitted - 1.96 * band,
+                fitted + 1.96 * band,
+                color=figures.GREEN,
+                alpha=0.2,
+                linewidth=0,
+            )
+    upper.axhline(0.0, color=figures.GREY, linewidth=0.6)
+    upper.set_ylabel("stored energy\n(hbar |omega_B| eps/2)")
+    upper.legend(frameon=False, fontsize=8)
+    exact_c, closed_c = result.comparisons
+    lower.axhspan(-1.96, 1.96, color="#eeeeee")
+    lower.axhline(0.0, color=figures.GREY, linewidth=0.6)
+    lower.plot(x, exact_c.residuals, "o", color=figures.BLUE, markersize=4)
+    lower.plot(x, closed_c.residuals, "x", color=figures.ORANGE, markersize=4)
+    lower.set_ylabel("residual\n(std. errors)")
+    lower.set_xlabel(label)
+    return picture
+
+
+def _curve_caption(result: RunResult) -> str:
+    shared = (
+        "The error bars share the thermal reference's noise, so that neighbouring points move "
+        "together; chi-square uses the full covariance."
+    )
+    exact = result.comparisons[0]
+    return (
+        f"Stored energy with 95 % bars, prediction and fit; below, residuals against the exact "
+        f"simulation (dots) and the closed map (crosses). Chi-square {exact.chi2:.3g} for "
+        f"{exact.points} points, p = {exact.p_value:.2g}. {shared}"
+    )
+
+
+def _spectra(result: RunResult) -> Figure:
+    picture = Figure(figsize=(7.5, 6.0), layout="constrained")
+    low, high = result.line.region_ppm
+    middle, half = float(result.line.shift_ppm[0]), 0.35 * (high - low)
+    figures.draw_spectra(
+        result.series,
+        picture.add_subplot(),
+        phase_rad=float(np.angle(result.line.intensity[0])),
+        region_ppm=(max(low, middle - half), min(high, middle + half)),
+    )
+    return picture
+
+
+def _sequence(result: RunResult, row: int) -> Figure:
+    picture = Figure(figsize=(9.0, 2.8), layout="constrained")
+    figures.draw_sequence(result.plan.compiled.sequences[row], picture.add_subplot())
+    return picture
+
+
+def _magnetisation(result: RunResult, row: int) -> Figure:
+    picture = Figure(figsize=(7.5, 3.6), layout="constrained")
+    figures.draw_polarisation(result.prediction.simulated[row], picture.add_subplot())
+    return picture
