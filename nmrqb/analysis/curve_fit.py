@@ -296,24 +296,30 @@ def _covariance(
     """Return (J^T J)^-1 from central differences, or the reason why there is none."""
     columns = []
     least = 1e-7 * (1.0 + float(np.linalg.norm(whiten(np.asarray(function(x, **values), float)))))
-    for name in names:
-        step = 1e-5 * max(abs(values[name]), 1e-8)
-        for _ in range(30):
+
+    def change(name: str, step: float) -> Array:
+        with np.errstate(all="ignore"):  # a wide step may leave the function's domain
             up = np.asarray(function(x, **(values | {name: values[name] + step})), float)
             down = np.asarray(function(x, **(values | {name: values[name] - step})), float)
-            change = whiten(up - down)
-            # a parameter near 0 has no scale of its own: widen the step until the curve moves
-            if not np.linalg.norm(change) < least or step > 1e9:
+        difference = up - down
+        return whiten(difference) if np.isfinite(difference).all() else np.full_like(x, np.nan)
+
+    for name in names:
+        step = 1e-5 * max(abs(values[name]), 1e-8)
+        moved = change(name, step)
+        # a parameter near 0 has no scale of its own: widen the step until the curve moves
+        while np.linalg.norm(moved) < least and step < 1e9:
+            wider = change(name, 10.0 * step)
+            if not np.isfinite(wider).all():
                 break
-            step *= 10.0
-        columns.append(change / (2.0 * step))
+            step, moved = 10.0 * step, wider
+        if np.linalg.norm(moved) < least:
+            return None, f"not identifiable: the points do not depend on {name}"
+        columns.append(moved / (2.0 * step))
     jacobian = np.array(columns).T
     if not np.isfinite(jacobian).all():
         return None, "the fit did not converge"
     norms = np.linalg.norm(jacobian, axis=0)
-    if (norms == 0.0).any():
-        free = names[int(np.argmin(norms))]
-        return None, f"the points do not depend on {free}"
     singular = np.linalg.svd(jacobian / norms, compute_uv=False)
     if singular[-1] < 1e-7 * singular[0]:
         return None, "not identifiable: the parameters cannot be told apart by these points"
