@@ -41,7 +41,7 @@ def file_key(field: str) -> str:
 #: how the file edge validates the dataclasses of the project (read by pydantic)
 FILE_CONFIG: dict[str, Any] = {"extra": "forbid", "strict": True, "alias_generator": file_key}
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s+(\S.*)")
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
