@@ -109,8 +109,10 @@ def main():
     lines = [
         "# Benchmarks",
         "",
-        f"Made by `make bench` on {platform.machine()}, Python {platform.python_version()}, "
-        f"numpy {np.__version__}, qutip {qutip.__version__}.",
+        (
+            f"Made by `make bench` on {platform.machine()}, Python {platform.python_version()}, "
+            f"numpy {np.__version__}, qutip {qutip.__version__}."
+        ),
         "",
         "## One exchange of 50 ms with T1 and T2 on every spin, building included",
         "",

@@ -296,29 +296,22 @@ def parse_region(text: str) -> tuple[float, float]:
 
 def fit_report(result: FitResult) -> str:
     """Return report.html of a fit."""
+    table = result.to_result()["results"]
+    names = list(dict.fromkeys(name for r in table for name in r["parameters"]))
     rows = []
-    for r in result.to_result()["results"]:
-        for name, p in r["parameters"].items():
-            low, high = p["ci95"]
-            region = f"{r['region_ppm'][0]:.4g} to {r['region_ppm'][1]:.4g}"
-            interval = "&ndash;" if low is None else f"{html.number(low)} to {html.number(high)}"
-            rows.append(
-                [
-                    region,
-                    html.text(name),
-                    html.number(p["value"]),
-                    html.number(p["stderr"], 2),
-                    interval,
-                    html.text(p["unit"]),
-                    html.text(p["reason"] or "; ".join(r["warnings"])),
-                ]
-            )
+    for r in table:
+        cells = [f"{r['region_ppm'][0]:.4g} to {r['region_ppm'][1]:.4g}"]
+        cells += [_cell(r["parameters"].get(name)) for name in names]
+        reasons = [p["reason"] for p in r["parameters"].values() if p["value"] is None]
+        notes = dict.fromkeys([*filter(None, [r["reason"]]), *reasons, *r["warnings"]])
+        rows.append([*cells, html.text("; ".join(notes))])
+    units = {n: p["unit"] for r in table for n, p in r["parameters"].items()}
+    heads = [f"{n} ({units[n]})" if units[n] else n for n in names]
     sections = [
         html.preformatted(result.series),
         "<h2>Numbers</h2>\n",
-        html.table(
-            ["region (ppm)", "number", "value", "std. error", "95 % interval", "unit", "note"], rows
-        ),
+        html.paragraph("Each number with its standard error and its 95 % interval."),
+        html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
         "<h2>Curves</h2>\n",
         html.figure(
             _curves(result),
@@ -329,6 +322,15 @@ def fit_report(result: FitResult) -> str:
         html.figure(_spectra(result), "All rows with one common phase."),
     ]
     return html.page(f"nmrqb fit: {Path(result.dataset).name}", sections)
+
+
+def _cell(p: dict[str, Any] | None) -> str:
+    if p is None or p["value"] is None:
+        return "withheld"
+    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
+    low, high = p["ci95"]
+    interval = "" if low is None else f"<br>{low:.4g} to {high:.4g}"
+    return f"{p['value']:.5g}{spread}{interval}"
 
 
 def _curves(result: FitResult) -> Figure:
