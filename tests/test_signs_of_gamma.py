@@ -1,0 +1,33 @@
+"""Which way a battery goes: the signs of gamma, inversion, and the place of the battery."""
+
+import pytest
+from star_registers import TICK_S, charging_protocol, fine_spectrometer, star
+
+from nmrqb.compiler.compile import compile_protocol
+from nmrqb.models.closed_map import ClosedMap
+from nmrqb.simulate.simulator import StarSimulator
+
+#: charged = away from the battery's own ground level: spin label opposite to sign(gamma_B)
+CHARGES_WITHOUT_INVERSION = {"29Si": True, "15N": True, "31P": False, "13C": False}
+
+
+@pytest.mark.parametrize("central", ["battery", "charger"])
+@pytest.mark.parametrize("inversion", ["none", "ideal", "auto"])
+@pytest.mark.parametrize("battery", list(CHARGES_WITHOUT_INVERSION))
+def test_sign_matrix(battery, inversion, central):
+    register = star(3, battery, central=central)
+    protocol = charging_protocol(12.0, 0.3, recovery="saturated", inversion=inversion)
+    plan = compile_protocol(protocol, register, fine_spectrometer())
+    exact = StarSimulator(register).fixed_point(plan.cycle, TICK_S)
+    closed = ClosedMap(register=register, tick_s=TICK_S).fixed_point(plan.cycle)
+    # E = -r_z, and r_z is the spin label times the sign of gamma_B
+    energy, predicted = (-register.battery.nucleus.sign * p for p in (exact, closed))
+    free = CHARGES_WITHOUT_INVERSION[battery]
+    charges = inversion == "auto" or (inversion == "none") == free
+    # a central charger shares one spin's polarisation among three batteries; it still wins
+    # against their leak, b = 0.3 a cycle against 12 s/115.4 s = 0.1
+    assert (energy > 0.02) == charges, energy
+    assert (energy < -0.02) == (not charges), energy
+    assert energy == pytest.approx(predicted, abs=0.03)
+    assert any("DISCHARGE" in w for w in plan.warnings) == (not charges)
+    assert register.must_invert_chargers == (not free)
