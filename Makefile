@@ -9,8 +9,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/nmrqb run protocols/asymptotic_ttss.toml -o demo --overwrite
 
+# two test processes on two cores: one thread each, or they wait for one another
 test: lint
-	$(BIN)/python -m pytest -n 2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,11 +1,17 @@
 """Bad input: one line that names file, key, value and limit; exit code 2; nothing lost."""
 
+import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 
+from nmrqb.compiler.compile import compile_protocol
 from nmrqb.files.results import output_folder
+from nmrqb.files.shipped import find_file
+from nmrqb.simulate.simulator import StarSimulator
+from nmrqb.studies.plan import make_plan
 
 TTSS = "protocols/asymptotic_ttss.toml"
 CHLOROFORM = "protocols/asymptotic_chloroform.toml"
@@ -52,6 +58,11 @@ PROTOCOLS = [
      ["sweep.key", "cycle.0.delay", "cycle.7.delay"]),
     ("sweep with a wrong unit", "protocols/asymptotic_ttss_delta.toml", [(r'"5 s"', '"5 K"')],
      ["sweep.values.1", "'5 K'"]),
+    ("escape sequences in a text", TTSS,
+     [(r"^description = .*", r'description = "\\u001b[31mred\\u0007"')],
+     ["description", "control characters"]),
+    ("a line outside the spectrum", TTSS, [(r"^carrier = .*", 'carrier = "500 ppm"')],
+     ["readout.carrier", "-135 ppm", "spectral width 1000 Hz"]),
     ("negative seed", TTSS, [(r"^seed = .*", "seed = -1")], ["simulation", "`seed`", "-1"]),
     ("absurd signal-to-noise", TTSS, [(r"^reference_snr = .*", "reference_snr = 1e9")],
      ["simulation", "0.1 to 1e6"]),
@@ -287,3 +298,52 @@ def test_noise_only_data_are_refused_by_name(nmrqb, inversion_recovery):
     outcome = nmrqb("fit", inversion_recovery, "--model", "recovery")
     assert outcome.code == 2
     assert "no line stands out" in outcome.complaint
+
+
+def test_a_folder_that_another_run_writes_is_left_alone(nmrqb, tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    # the parent of this process is alive for as long as the test runs
+    (partial / ".nmrqb-partial").write_text(f"{os.getppid()}\n")
+    outcome = nmrqb("run", "asymptotic_ttss", "-o", tmp_path / "out")
+    assert outcome.code == 2
+    assert "is being written by another nmrqb" in outcome.complaint
+    assert partial.is_dir()
+
+
+def test_the_remains_of_a_killed_run_are_replaced(nmrqb, tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    (partial / ".nmrqb-partial").write_text("999999999\n")  # beyond the largest process number
+    outcome = nmrqb("simulate", "inversion_recovery", "-o", tmp_path / "out", "--json")
+    assert outcome.code == 0
+    assert not partial.exists()
+
+
+def test_a_folder_name_too_long_for_the_disk_gets_one_line(nmrqb, tmp_path):
+    outcome = nmrqb("run", "asymptotic_ttss", "-o", tmp_path / ("a" * 300))
+    assert outcome.code == 2
+    assert "-o" in outcome.complaint
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(nmrqb, tmp_path):
+    text = find_file("protocol", "asymptotic_ttss").read_text().replace("\n", "\r\n")
+    (tmp_path / "p.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert nmrqb("plan", tmp_path / "p.toml").code == 0
+
+
+def test_a_register_for_a_recovery_is_refused_and_not_ignored(nmrqb, tmp_path):
+    outcome = nmrqb("fit", tmp_path, "--model", "recovery", "--register", "ttss")
+    assert outcome.code == 2
+    assert "--register: belongs to --model charging" in outcome.complaint
+
+
+def test_a_hundred_thousand_cycles_are_one_map_that_became_stationary():
+    plan = make_plan("asymptotic_ttss")
+    protocol = dataclasses.replace(plan.protocol, sweep=None, cycles=100_000)
+    sequence = compile_protocol(protocol, plan.register, plan.spectrometer).sequences[0]
+    simulator = StarSimulator(plan.register)
+    p = simulator.simulate(sequence).battery_z
+    p_star = simulator.fixed_point(plan.compiled.cycle, sequence.tick_s)
+    assert len(p) > 100_000
+    assert p[1000:100_000] == pytest.approx(p_star, abs=1e-9)

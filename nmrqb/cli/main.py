@@ -6,6 +6,7 @@ line on stderr, never a traceback).  With ``--json`` stdout holds one JSON objec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -259,6 +260,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = OK
+    except OSError as error:
+        message = f"{error.filename or 'output'}: {error.strerror or error}"
+        code = _refuse(words, (Problem(message=message),), message)
+    except MemoryError:
+        message = "not enough memory for a problem of this size (satellites, points or rows)"
+        code = _refuse(words, (Problem(message=message),), message)
     except Exception as error:
         if os.environ.get("NMRQB_DEBUG"):
             raise
@@ -276,5 +283,7 @@ def _refuse(words: list[str], problems: tuple[Problem, ...], message: str) -> in
         from nmrqb.files.results import error_object, to_json
 
         command = next((w for w in words if w in commands.commands), "nmrqb")
-        click.echo(to_json(error_object(command, problems)), nl=False)
+        # where stdout itself is what failed, the line on stderr has said so
+        with contextlib.suppress(OSError):
+            click.echo(to_json(error_object(command, problems)), nl=False)
     return BAD

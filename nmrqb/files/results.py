@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -111,10 +112,12 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
             raise InputError(
                 "is in the way: it was not left by nmrqb, so it is not removed", file=str(partial)
             )
+        if _is_being_written(partial):
+            raise InputError("is being written by another nmrqb", file=str(partial))
         shutil.rmtree(partial)
     try:
         partial.mkdir(parents=True)
-        (partial / _PARTIAL_MARK).touch()
+        (partial / _PARTIAL_MARK).write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror})", file=str(partial)) from None
     try:
@@ -135,10 +138,24 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(old)
 
 
+def _is_being_written(partial: Path) -> bool:
+    """Return whether the process that left its number in a partial folder still runs."""
+    try:
+        number = int((partial / _PARTIAL_MARK).read_text(encoding="ascii"))
+        os.kill(number, 0)
+    except (OSError, ValueError, OverflowError):
+        return False
+    return number != os.getpid()
+
+
 def check_output(folder: Path, *, overwrite: bool) -> None:
     """Raise InputError unless `folder` is free, empty, or a result that may be replaced."""
     if folder.name in ("", ".", ".."):
         raise InputError("must name a folder", file=str(folder), key="-o")
+    try:
+        folder.exists()
+    except OSError as error:
+        raise InputError(f"cannot be used ({error.strerror})", key="-o") from None
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError("exists and is not a folder", file=str(folder), key="-o")
     if not folder.is_dir() or not any(folder.iterdir()):

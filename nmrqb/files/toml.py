@@ -70,11 +70,12 @@ def read_toml(path: Path, schema: str) -> dict[str, Any]:
     if len(raw) > _MAX_BYTES:
         raise InputError("is too large", file=file, value=len(raw), limit="1 MiB at most")
     try:
-        table = tomllib.loads(raw.decode("utf-8"))
+        table = tomllib.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", file=file) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"is not valid TOML: {error}", file=file) from None
+    _refuse_control_characters(table, file, "")
     found = table.pop("schema", None)
     if found != schema:
         raise InputError(
@@ -85,6 +86,22 @@ def read_toml(path: Path, schema: str) -> dict[str, Any]:
             limit=schema,
         )
     return table
+
+
+def _refuse_control_characters(value: object, file: str, key: str) -> None:
+    """Refuse escape sequences and the like in any text of a file: they end up on terminals."""
+    if isinstance(value, str):
+        if any(not (c.isprintable() or c in "\n\t") for c in value):
+            raise InputError(
+                "must not hold control characters", file=file, key=key, value=ascii(value)
+            )
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_control_characters(str(name), file, key)
+            _refuse_control_characters(inner, file, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for k, inner in enumerate(value):
+            _refuse_control_characters(inner, file, f"{key}.{k}")
 
 
 def _read_noun(cls: type[T], path: Path, schema: str) -> T:

@@ -162,6 +162,10 @@ def fit_dataset(
     InputError
         Where data, axis, regions or reference cannot be used.
     """
+    if model != "charging":
+        for key, given in (("--register", register), ("--reference", reference)):
+            if given is not None:
+                raise InputError("belongs to --model charging", key=key, value=given)
     series = read_series(dataset, axis=axis)
     file = str(dataset)
     if model == "charging":

@@ -21,7 +21,7 @@ from nmrqb.protocol.steps import ExchangeStep
 from nmrqb.sequence.events import Loop, PulseSequence
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import SpinRegister
+from nmrqb.spins.register import Species, SpinRegister
 
 Array = NDArray[np.float64]
 
@@ -44,6 +44,24 @@ class Plan:
     def is_charging(self) -> bool:
         """True where the cycle holds an exchange with the charger."""
         return any(isinstance(s, ExchangeStep) for s in self.protocol.cycle)
+
+    @property
+    def observed(self) -> Species:
+        """The species whose FID is read."""
+        register = self.register
+        return register.battery if self.protocol.fid.target == "battery" else register.charger
+
+    @property
+    def carrier_ppm(self) -> float:
+        """The receiver's carrier: as the protocol says, else on the line."""
+        said = self.protocol.fid.carrier_ppm
+        return self.observed.shift_ppm if said is None else said
+
+    @property
+    def line_offset_hz(self) -> float:
+        """Offset of the observed line from the carrier, positive towards higher ppm."""
+        base_hz = self.observed.nucleus.larmor_hz(self.register.field_tesla.value)
+        return (self.observed.shift_ppm - self.carrier_ppm) * base_hz * 1e-6
 
     def __str__(self) -> str:
         return f"{self.protocol}\n{self.register}\n{self.compiled}"
@@ -106,13 +124,23 @@ def make_plan(protocol: str | Path | Protocol, *, seed: int | None = None) -> Pl
         compiled = compile_protocol(protocol, register, spectrometer)
     except ValueError as error:
         raise InputError(str(error), file=file) from None
-    return Plan(
+    plan = Plan(
         protocol=protocol,
         register=register,
         spectrometer=spectrometer,
         compiled=compiled,
         file=file,
     )
+    width_hz = protocol.fid.spectral_width_hz
+    if abs(plan.line_offset_hz) > 0.4 * width_hz:
+        raise InputError(
+            f"the line at {plan.observed.shift_ppm:g} ppm lies {plan.line_offset_hz:.4g} Hz from "
+            f"the carrier, outside 80 % of the spectral width {width_hz:.4g} Hz",
+            file=file,
+            key="readout.carrier",
+            value=f"{plan.carrier_ppm:g} ppm",
+        )
+    return plan
 
 
 def _name_or_path(text: str) -> str | Path:
