@@ -132,3 +132,12 @@ def test_a_common_factor_adds_to_levels_and_not_to_times():
     assert scaled.parameters["E_inf"].stderr == pytest.approx(0.04, rel=0.01)
     assert scaled.parameters["E_0"].stderr == pytest.approx(0.005, rel=0.05)
     assert with_scale_error(plain, ("E_inf",), 0.0) is plain
+
+
+def test_a_tau_far_below_the_first_step_is_not_identifiable():
+    # every point but the first has arrived: tau could be anything below 0.2 s
+    times = np.array([0.0, 20.0, 40.0, 60.0, 80.0, 120.0])
+    energy = np.array([0.015, -2.31, -2.28, -2.35, -2.29, -2.27])
+    fit = fit_charging(times, energy, 0.05**2 * np.eye(6))
+    assert fit.parameters["tau"].value is None
+    assert "not identifiable" in fit.parameters["tau"].reason

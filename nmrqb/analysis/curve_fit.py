@@ -173,7 +173,8 @@ def fit_curve(
                 f"residuals exceed the stated errors {scale:.3g} times: standard errors are "
                 "scaled by this factor"
             )
-    matrix, reason = _covariance(function, x, values, names, whiten)
+    room = {n: min(values[n] - start[n].min, start[n].max - values[n]) for n in names}
+    matrix, reason = _covariance(function, x, values, room, whiten)
     if not (found.success and np.isfinite(best).all()):
         reason = "the fit did not converge"
     table: dict[str, FittedParameter] = {}
@@ -290,10 +291,14 @@ def _covariance(
     function: Callable[..., Array],
     x: Array,
     values: dict[str, float],
-    names: tuple[str, ...],
+    room: dict[str, float],
     whiten: Callable[[Array], Array],
 ) -> tuple[Array | None, str | None]:
-    """Return (J^T J)^-1 from central differences, or the reason why there is none."""
+    """Return (J^T J)^-1 from central differences, or the reason why there is none.
+
+    `room` holds each free parameter's distance to its nearer bound: no step leaves the bounds,
+    beyond which the function may mean something else (a negative time constant).
+    """
     columns = []
     least = 1e-7 * (1.0 + float(np.linalg.norm(whiten(np.asarray(function(x, **values), float)))))
 
@@ -304,11 +309,11 @@ def _covariance(
         difference = up - down
         return whiten(difference) if np.isfinite(difference).all() else np.full_like(x, np.nan)
 
-    for name in names:
+    for name, furthest in room.items():
         step = 1e-5 * max(abs(values[name]), 1e-8)
         moved = change(name, step)
         # a parameter near 0 has no scale of its own: widen the step until the curve moves
-        while np.linalg.norm(moved) < least and step < 1e9:
+        while np.linalg.norm(moved) < least and 10.0 * step < min(furthest, 1e10):
             wider = change(name, 10.0 * step)
             if not np.isfinite(wider).all():
                 break

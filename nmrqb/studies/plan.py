@@ -17,7 +17,7 @@ from nmrqb.errors import InputError
 from nmrqb.files.toml import read_protocol, read_register, read_spectrometer
 from nmrqb.models.closed_map import ClosedMap
 from nmrqb.protocol.protocol import Protocol
-from nmrqb.protocol.steps import ExchangeStep
+from nmrqb.protocol.steps import ExchangeStep, Reenergise
 from nmrqb.sequence.events import Loop, PulseSequence
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
@@ -44,6 +44,11 @@ class Plan:
     def is_charging(self) -> bool:
         """True where the cycle holds an exchange with the charger."""
         return any(isinstance(s, ExchangeStep) for s in self.protocol.cycle)
+
+    @property
+    def is_reenergised(self) -> bool:
+        """True where the cycle renews the chargers, so that repeating it leads to a fixed point."""
+        return self.is_charging and any(isinstance(s, Reenergise) for s in self.protocol.cycle)
 
     @property
     def observed(self) -> Species:
@@ -176,7 +181,7 @@ def predict(plan: Plan, simulator: StarSimulator | None = None) -> Prediction:
     p_exact = p_closed = None
     saturation: int | None = None
     tau: dict[str, float | None] = {}
-    if plan.is_charging:
+    if plan.is_reenergised:
         bodies = [_steady_cycle(s) for s in compiled.sequences]
         fallback = compiled.cycle
         tick = plan.spectrometer.tick_s

@@ -344,10 +344,11 @@ def _withheld(reason: str, unit: str, predicted: float | None = None) -> dict[st
 
 def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     prediction, fit, truth = result.prediction, result.fit, result.fit_truth
-    assert prediction.p_star_exact is not None
     sign = result.plan.register.battery.nucleus.sign
     energy_unit = result.measured.energy_unit
-    e_star = -sign * float(prediction.p_star_exact[0])
+    # without re-energising a cycle has no fixed point worth the name
+    known = prediction.p_star_exact
+    e_star = None if known is None else -sign * float(known[0])
     label = "eps, spin label"
     if fit is None:
         reason = result.fit_reason or "no fit"
@@ -355,6 +356,7 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             "tau": _withheld(reason, "s"),
             "E_inf": _withheld(reason, energy_unit),
             "p_star": _withheld(reason, label),
+            "E_max": _largest_energy(result),
         }
     else:
         predicted = {
@@ -364,7 +366,12 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             "tau": _parameter(fit.parameters["tau"], predicted["tau"]),
             "E_inf": _parameter(fit.parameters["E_inf"], e_star, unit=energy_unit),
             "E_0": _parameter(fit.parameters["E_0"], predicted["E_0"], unit=energy_unit),
-            "p_star": _parameter(fit.parameters["E_inf"], -sign * e_star, sign=-sign, unit=label),
+            "p_star": _parameter(
+                fit.parameters["E_inf"],
+                None if e_star is None else -sign * e_star,
+                sign=-sign,
+                unit=label,
+            ),
             "omega": {
                 "value": 0.0,
                 "stderr": None,
@@ -403,6 +410,28 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     return rows
 
 
+def _largest_energy(result: RunResult) -> dict[str, Any]:
+    """Return the energy measured where the exact prediction is largest.
+
+    The row is chosen by the prediction: the largest of noisy values would be biased upward.
+    """
+    curve, exact = result.measured, result.prediction.exact
+    row = int(np.argmax(exact.energy))
+    value = float(curve.energy[row])
+    spread = None if curve.energy_stderr is None else float(curve.energy_stderr[row])
+    ends = [None, None] if spread is None else [value - 1.96 * spread, value + 1.96 * spread]
+    return {
+        "value": value,
+        "stderr": spread,
+        "ci95": ends,
+        "unit": curve.energy_unit,
+        "reason": None,
+        "predicted": float(exact.energy[row]),
+        "definition": f"energy of row {row}, {curve.times[row]:.6g} s, where the prediction is "
+        "largest",
+    }
+
+
 def _recovery_results(result: RunResult) -> list[dict[str, Any]]:
     fit, truth = result.fit, result.fit_truth
     if fit is None:
@@ -428,7 +457,8 @@ def _recovery_results(result: RunResult) -> list[dict[str, Any]]:
 def _result_object(result: RunResult) -> dict[str, Any]:
     plan, prediction = result.plan, result.prediction
     compiled, register = plan.compiled, plan.register
-    charging = plan.is_charging
+    charging = plan.protocol.model == "charging"
+    results = _charging_results(result) if charging else _recovery_results(result)
     return {
         "schema": "nmrqb/run/1",
         "status": result.status,
@@ -438,7 +468,7 @@ def _result_object(result: RunResult) -> dict[str, Any]:
         "seed": result.seed,
         "start": result.measured.start,
         "verdict": result.verdict(),
-        "results": _charging_results(result) if charging else _recovery_results(result),
+        "results": results,
         "comparison": [
             {
                 "prediction": c.prediction,
