@@ -206,7 +206,7 @@ def test_a_damaged_data_set_gets_one_line(nmrqb, inversion_recovery, damage, wor
         (["--nonsense"], "--nonsense"),
         (["--model", "charging"], "--register"),
         (["--model", "charging", "--register", "ttss", "--reference", "row:0"], "29Si"),
-        (["--model", "charging", "--register", "nobody"], "chloroform_13c, ttss"),
+        (["--model", "charging", "--register", "nobody"], "acetonitrile_13c, chloroform_13c, tms"),
     ],
 )
 def test_a_bad_option_gets_one_line(nmrqb, realdata, words, said):
