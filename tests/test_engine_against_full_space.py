@@ -130,7 +130,12 @@ class FullStar:
         for event in sequence.events:
             if isinstance(event, Acquire):
                 break
-            steps = [event.body] * event.count if isinstance(event, Loop) else [(event,)]
+            if isinstance(event, Loop):
+                # a loop that runs once counts as its body
+                once = [(inner,) for inner in event.body]
+                steps = once if event.count == 1 else [event.body] * event.count
+            else:
+                steps = [(event,)]
             for step in steps:
                 for inner in step:
                     rho = self.apply(inner, rho, sequence.tick_s)

@@ -9,6 +9,7 @@ import pytest
 
 from nmrqb.files.results import read_curve
 from nmrqb.files.toml import read_protocol
+from nmrqb.models.closed_map import ClosedMap
 from nmrqb.studies.plan import make_plan, predict
 from nmrqb.studies.run import run, run_plan
 
@@ -51,6 +52,12 @@ def test_truth_of_p_star_is_the_fixed_point_and_not_the_fit(tmp_path):
     # the closed map is close, and it is not the same
     gap = prediction.p_star_closed[0] - prediction.p_star_exact[0]
     assert 1e-5 < gap < 3e-3
+    # one mode: 1 % is left after ln(100)/-ln|(1-b) q| cycles, and the exact approach is as fast
+    tick_s = plan.spectrometer.tick_s
+    factor = ClosedMap(register=plan.register, tick_s=tick_s).slowest_factor(plan.compiled.cycle)
+    expected = np.log(100.0) / -np.log(abs(factor))
+    assert abs(prediction.cycles_to_saturation_closed - expected) <= 1
+    assert abs(prediction.cycles_to_saturation - prediction.cycles_to_saturation_closed) <= 1
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def plan(protocol: str, as_json: bool) -> int:
         "p_star_exact": prediction.p_star_exact,
         "p_star_closed_map": prediction.p_star_closed,
         "cycles_to_saturation": prediction.cycles_to_saturation,
+        "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
         "tau_s": prediction.tau,
         "roundings": [str(r) for r in compiled.roundings],
         "violations": [str(v) for v in compiled.violations],

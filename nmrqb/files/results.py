@@ -143,6 +143,8 @@ def _is_being_written(partial: Path) -> bool:
     try:
         number = int((partial / _PARTIAL_MARK).read_text(encoding="ascii"))
         os.kill(number, 0)
+    except PermissionError:
+        return True  # it runs, and belongs to somebody else
     except (OSError, ValueError, OverflowError):
         return False
     return number != os.getpid()

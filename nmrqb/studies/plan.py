@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,9 @@ class Prediction:
         One point for each row.
     p_star_exact, p_star_closed : ndarray, shape (rows,), or None
         Fixed point of each row's cycle (spin label, units of eps, at the end of the cycle).
-    cycles_to_saturation : int or None
-        Cycles of the first row's cycle from its start to within 1 % of the fixed point.
+    cycles_to_saturation, cycles_to_saturation_closed : int or None
+        Cycles of the first row's cycle from its start to within 1 % of the fixed point, exactly
+        and by the closed map.
     tau : dict
         Definition -> time in seconds or None ("threshold" with n = 1, "slowest-mode").
     """
@@ -97,6 +98,7 @@ class Prediction:
     p_star_exact: Array | None
     p_star_closed: Array | None
     cycles_to_saturation: int | None
+    cycles_to_saturation_closed: int | None
     tau: dict[str, float | None]
 
 
@@ -179,8 +181,7 @@ def predict(plan: Plan, simulator: StarSimulator | None = None) -> Prediction:
         r_z=register.battery.nucleus.sign * closed_p, provenance="closed map", **common
     )
     p_exact = p_closed = None
-    saturation: int | None = None
-    tau: dict[str, float | None] = {}
+    approach = _Approach(tau={})
     if plan.is_reenergised:
         bodies = [_steady_cycle(s) for s in compiled.sequences]
         fallback = compiled.cycle
@@ -195,7 +196,7 @@ def predict(plan: Plan, simulator: StarSimulator | None = None) -> Prediction:
                 )
         pairs = np.array([kept[body or fallback] for body in bodies])
         p_exact, p_closed = pairs[:, 0], pairs[:, 1]
-        saturation, tau = _approach(plan, simulator, closed_map, float(p_exact[0]))
+        approach = _approach(plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0]))
     return Prediction(
         simulated=simulated,
         reference=reference,
@@ -203,8 +204,9 @@ def predict(plan: Plan, simulator: StarSimulator | None = None) -> Prediction:
         closed=closed,
         p_star_exact=p_exact,
         p_star_closed=p_closed,
-        cycles_to_saturation=saturation,
-        tau=tau,
+        cycles_to_saturation=approach.cycles,
+        cycles_to_saturation_closed=approach.cycles_closed,
+        tau=approach.tau,
     )
 
 
@@ -221,40 +223,61 @@ def _steady_cycle(sequence: PulseSequence) -> tuple[Any, ...] | None:
     return loops[-1] if loops else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Approach:
+    cycles: int | None = None
+    cycles_closed: int | None = None
+    tau: dict[str, float | None] = field(
+        default_factory=lambda: {"threshold": None, "slowest-mode": None}
+    )
+
+
 def _approach(
-    plan: Plan, simulator: StarSimulator, closed_map: ClosedMap, p_star: float
-) -> tuple[int | None, dict[str, float | None]]:
-    """Return cycles to saturation and the predicted charging times of the first row's cycle."""
+    plan: Plan, simulator: StarSimulator, closed_map: ClosedMap, p_exact: float, p_closed: float
+) -> _Approach:
+    """Follow the first row's cycle, exactly and by the closed map, to its fixed points."""
     factor = abs(closed_map.slowest_factor(plan.compiled.cycle))
     if not factor < 1.0:
-        return None, {"threshold": None, "slowest-mode": None}
+        return _Approach()
     needed = 1 if factor < 1e-12 else math.ceil(-math.log(1e-8) / -math.log(factor))
     count = max(8, min(needed, _MAX_EXTENDED_CYCLES))
-    row = replace(plan.protocol.at(0), cycles=count)
-    extended = compile_protocol(
-        replace(row, sweep=None), plan.register, plan.spectrometer
-    ).sequences[0]
-    result = simulator.simulate(extended)
-    # checkpoints: the start of the cycles and the end of each one
-    body = plan.compiled.cycle
-    length = sum(e.ticks for e in body) * plan.spectrometer.tick_s
-    start = result.times_s[-1] - _tail_s(extended) - count * length
-    ends = start + length * np.arange(count + 1)
-    nearest = np.array([int(np.argmin(np.abs(result.times_s - t))) for t in ends])
-    if np.abs(result.times_s[nearest] - ends).max() > 0.5 * length:
-        return None, {"threshold": None, "slowest-mode": None}
-    p = result.battery_z[nearest]
+    once = replace(plan.protocol.at(0), sweep=None)
+    none, extended = (
+        compile_protocol(replace(once, cycles=n), plan.register, plan.spectrometer).sequences[0]
+        for n in (0, count)
+    )
+    events = extended.events
+    # preparation, perhaps the first repetition apart, the loop of all others, read-out
+    where = max(k for k, e in enumerate(events) if isinstance(e, Loop))
+    loop = events[where]
+    assert isinstance(loop, Loop)
+    before = where - (len(events) - len(none.events) - 1)
+    first = [where] if before < where else []
+    ends = [before, *first, *range(where + 1, where + 1 + loop.count)]
+    simulated = simulator.simulate(extended)
+    times, p = simulated.times_s[ends], simulated.battery_z[ends]
+
+    state = closed_map.of_events(events[:before]) @ closed_map.equilibrium()
+    maps = [closed_map.of_events(events[before:where])] * len(first)
+    maps += [closed_map.of_events(loop.body)] * loop.count
+    closed = [closed_map.battery(state)]
+    for step in maps:
+        state = step @ state
+        closed.append(closed_map.battery(state))
+    return _Approach(
+        cycles=_cycles_to_saturation(p, p_exact),
+        cycles_closed=_cycles_to_saturation(np.array(closed), p_closed),
+        tau={
+            "threshold": threshold_time(times - times[0], p, p_exact),
+            "slowest-mode": slowest_mode_time(times - times[0], p, p_exact),
+        },
+    )
+
+
+def _cycles_to_saturation(p: Array, p_star: float) -> int | None:
+    """Return the cycles after which p stays within SATURATION of the way to p*, if it does."""
     distance = np.abs(p - p_star)
-    near = np.flatnonzero(distance > SATURATION * distance[0])
-    reached = int(near[-1]) + 1 if len(near) and near[-1] < count else None
-    relative = ends - start
-    return reached, {
-        "threshold": threshold_time(relative, p, p_star),
-        "slowest-mode": slowest_mode_time(relative, p, p_star),
-    }
-
-
-def _tail_s(sequence: PulseSequence) -> float:
-    """Return the time from the end of the last cycle to the start of the acquisition."""
-    last = max(k for k, e in enumerate(sequence.events) if isinstance(e, Loop))
-    return sum(e.ticks for e in sequence.events[last + 1 : -1]) * sequence.tick_s
+    far = np.flatnonzero(distance > SATURATION * distance[0])
+    if not len(far) or far[-1] == len(p) - 1:
+        return None
+    return int(far[-1]) + 1

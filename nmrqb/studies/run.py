@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
@@ -356,7 +357,6 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             "tau": _withheld(reason, "s"),
             "E_inf": _withheld(reason, energy_unit),
             "p_star": _withheld(reason, label),
-            "E_max": _largest_energy(result),
         }
     else:
         predicted = {
@@ -394,6 +394,10 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             "warnings": list(fit.warnings) if fit else [],
         }
     ]
+    if fit is None:
+        rows.append(_largest_energy(result))
+    if not result.plan.is_reenergised:
+        return rows
     one = "a single fitted exponential has one tau (definition fit); only predicted here"
     for definition in ("threshold", "slowest-mode"):
         rows.append(
@@ -411,24 +415,32 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
 
 
 def _largest_energy(result: RunResult) -> dict[str, Any]:
-    """Return the energy measured where the exact prediction is largest.
+    """Return the energy measured where the exact prediction is largest, a result of its own.
 
     The row is chosen by the prediction: the largest of noisy values would be biased upward.
     """
     curve, exact = result.measured, result.prediction.exact
     row = int(np.argmax(exact.energy))
-    value = float(curve.energy[row])
-    spread = None if curve.energy_stderr is None else float(curve.energy_stderr[row])
-    ends = [None, None] if spread is None else [value - 1.96 * spread, value + 1.96 * spread]
+    assert curve.energy_stderr is not None
+    value, spread = float(curve.energy[row]), float(curve.energy_stderr[row])
+    half = float(stats.norm.ppf(0.975)) * spread
+    where = f"energy of the row with the largest prediction ({curve.times[row]:.6g} s)"
     return {
-        "value": value,
-        "stderr": spread,
-        "ci95": ends,
-        "unit": curve.energy_unit,
-        "reason": None,
-        "predicted": float(exact.energy[row]),
-        "definition": f"energy of row {row}, {curve.times[row]:.6g} s, where the prediction is "
-        "largest",
+        "model": "charging",
+        "definition": "largest-predicted",
+        "definition_text": where,
+        "parameters": {
+            "E_max": {
+                "value": value,
+                "stderr": spread,
+                "ci95": [value - half, value + half],
+                "unit": curve.energy_unit,
+                "reason": None,
+                "predicted": float(exact.energy[row]),
+            }
+        },
+        "identifiable": True,
+        "warnings": [],
     }
 
 
@@ -484,6 +496,7 @@ def _result_object(result: RunResult) -> dict[str, Any]:
             "p_star_closed_map": prediction.p_star_closed,
             "p_star_unit": "eps, spin label, at the end of a cycle; one for each row",
             "cycles_to_saturation": prediction.cycles_to_saturation,
+            "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
             "saturation": "within 1 % of the way from the start to the fixed point",
             "engine": prediction.exact.provenance,
             "exact_energy": prediction.exact.energy,

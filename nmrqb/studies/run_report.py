@@ -29,7 +29,7 @@ def run_report(result: RunResult, versions: dict[str, str]) -> str:
             f"({plan.register.eps:.4g} here); energies in {result.measured.energy_unit}. The spins "
             f"start from thermal equilibrium (start: {result.measured.start})."
         ),
-        "<h2>Charging curve</h2>\n" if plan.is_charging else "<h2>Recovery curve</h2>\n",
+        f"<h2>{plan.protocol.model.capitalize()} curve</h2>\n",
         html.figure(_curve(result), _curve_caption(result)),
         "<h2>Spectra</h2>\n",
         html.figure(
@@ -121,7 +121,8 @@ def _numbers(object_: dict[str, Any]) -> str:
         )
         shown += html.paragraph(
             f"Cycles to saturation ({prediction['saturation']}): "
-            f"{prediction['cycles_to_saturation']}."
+            f"{prediction['cycles_to_saturation']} exact, "
+            f"{prediction['cycles_to_saturation_closed_map']} by the closed map."
         )
     return shown
 
