@@ -18,16 +18,19 @@ UNITS: dict[str, dict[str, float]] = {
         "min": 60.0, "h": 3600.0,
     },
     "frequency": {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6},
+    "rate": {"/s": 1.0, "1/s": 1.0, "/ms": 1e3},
     "magnetic field": {"T": 1.0, "mT": 1e-3},
     "temperature": {"K": 1.0},
     "angle": {"rad": 1.0, "deg": math.pi / 180.0},
     "power": {"W": 1.0, "mW": 1e-3},
     "chemical shift": {"ppm": 1.0},
     "field gradient": {"T/m": 1.0, "mT/m": 1e-3, "G/cm": 1e-2},
+    "concentration": {"mol/L": 1.0, "M": 1.0, "mmol/L": 1e-3, "mM": 1e-3},
+    "share": {"%": 1e-2},
 }  # fmt: skip
 
 #: endings of field names that state a unit; the same noun in a file goes without
-_SUFFIXES = ("_s", "_hz", "_tesla", "_kelvin", "_rad", "_ppm", "_watt")
+_SUFFIXES = ("_per_s", "_s", "_hz", "_tesla", "_kelvin", "_rad", "_ppm", "_watt", "_molar")
 
 
 def file_key(field: str) -> str:

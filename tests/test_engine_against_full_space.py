@@ -1,11 +1,13 @@
 """The permutation-symmetric engine against the full density matrix built with QuTiP."""
 
+import dataclasses
 import itertools
 import math
 
 import numpy as np
 import pytest
 import qutip
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import expm_multiply
@@ -16,8 +18,18 @@ from nmrqb.models.closed_map import ClosedMap
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Generator
 from nmrqb.quantum.star import SpinRelaxation, StarSpace
-from nmrqb.sequence.events import Acquire, Crusher, Delay, Exchange, Loop, Pulse, PulseSequence
-from nmrqb.simulate.simulator import StarSimulator, simulate_sequence
+from nmrqb.quantum.rotation import SatelliteRotations, effective_rotation
+from nmrqb.sequence.events import (
+    Acquire,
+    Crusher,
+    Delay,
+    Exchange,
+    Loop,
+    Pulse,
+    PulseSequence,
+    SimultaneousPulses,
+)
+from nmrqb.simulate.simulator import Conditions, StarSimulator, simulate_sequence
 
 # Both roads exponentiate exactly.  ||G t|| is below 2 pi 20 Hz x 4 spins x 2 s = 1e3, so that
 # rounding leaves about 1e3 x 2e-16 x (some ten steps) = 2e-12; 1e-9 leaves room for both.
@@ -92,6 +104,34 @@ class FullStar:
         u = (-1j * angle * axis).expm().full()
         return u @ rho @ u.conj().T
 
+    def finite_pulses(self, pulses, rho, tick_s):
+        """Simpson's rule in panels of at most 90 degrees, all pulses about one middle."""
+        whole = max(p.ticks for p in pulses) * tick_s
+        common = min(p.ticks for p in pulses) * tick_s
+        panels = max(1, math.ceil(max(abs(p.angle_rad) for p in pulses) / (math.pi / 2) - 1e-9))
+        rho = self.propagate("free", rho, (whole - common) / 2)
+        for _ in range(panels):
+            for weight, turns in ((1, True), (4, True), (1, False)):
+                rho = self.propagate("free", rho, weight * common / panels / 6)
+                for p in pulses if turns else ():
+                    rho = self.rotate(rho, p.nucleus, p.angle_rad / (2 * panels), p.phase_rad)
+        return self.propagate("free", rho, (whole - common) / 2)
+
+    def true_pulses(self, pulses, offsets_hz, rho, seconds):
+        """Solve RF, offsets, coupling and relaxation together; equal lengths."""
+        hamiltonian = self.zz
+        for spin in range(self.n + 1):
+            species = self.register.satellite if spin else self.register.center
+            hamiltonian += 2 * math.pi * offsets_hz[bool(spin)] * self.spins["z"][spin]
+            for p in pulses:
+                if p.nucleus == species.isotope:
+                    axes = (self.spins["x"][spin], self.spins["y"][spin])
+                    field = math.cos(p.phase_rad) * axes[0] + math.sin(p.phase_rad) * axes[1]
+                    hamiltonian += p.angle_rad / seconds * field
+        generator = qutip.liouvillian(hamiltonian, self.losses).full() * seconds
+        vector = scipy.linalg.expm(generator) @ rho.reshape(-1, order="F")
+        return vector.reshape(rho.shape, order="F")
+
     def crush(self, rho):
         return np.where(self.survives, rho, 0.0)
 
@@ -106,9 +146,9 @@ class FullStar:
                 kind = "exchange+relaxation" if event.relaxes else "exchange"
                 return self.propagate(kind, rho, seconds)
             case Pulse():
-                rho = self.propagate("free", rho, seconds / 2)
-                rho = self.rotate(rho, event.nucleus, event.angle_rad, event.phase_rad)
-                return self.propagate("free", rho, seconds / 2)
+                return self.finite_pulses((event,), rho, tick_s)
+            case SimultaneousPulses():
+                return self.finite_pulses(event.pulses, rho, tick_s)
             case Loop():
                 for inner in event.body * event.count:
                     rho = self.apply(inner, rho, tick_s)
@@ -223,7 +263,7 @@ def legal_sequences(draw, register):
     """Sequences on a 1 us clock of everything a spectrometer does, and the ideal exchange."""
     nuclei = st.sampled_from([register.center.isotope, register.satellite.isotope])
     angles = st.sampled_from([math.pi / 2, math.pi, -math.pi / 2, 2 * math.pi]) | st.floats(-7, 7)
-    pulses = st.builds(
+    pulse = st.builds(
         Pulse,
         nucleus=nuclei,
         ticks=st.integers(1, 50),
@@ -233,6 +273,15 @@ def legal_sequences(draw, register):
     delays = st.builds(Delay, ticks=st.sampled_from([0, 1]) | st.integers(0, 2_000_000))
     crushers = st.builds(Crusher, ticks=st.integers(1, 2000))
     exchanges = st.builds(Exchange, ticks=st.integers(0, 300_000), relaxes=st.booleans())
+    pair = [register.center.isotope, register.satellite.isotope]
+    together = st.tuples(pulse, pulse).map(
+        lambda two: SimultaneousPulses(
+            pulses=tuple(
+                dataclasses.replace(p, nucleus=n) for p, n in zip(two, pair, strict=True)
+            )
+        )
+    )
+    pulses = pulse | together
     simple = st.one_of(pulses, pulses, delays, crushers, exchanges, exchanges)
     bodies = st.lists(simple, min_size=1, max_size=3).map(tuple)
     loops = st.builds(Loop, count=st.integers(0, 3), body=bodies)
@@ -363,6 +412,71 @@ def test_first_order_in_eps_is_the_limit_of_small_polarisation(satellites, batte
     assert linear.detected == pytest.approx(bloch, abs=1e-7)
 
 
+def logarithm_of_rotation(space, on, matrix):
+    """Return the generator of a rotation of every spin of a species: a road of its own."""
+    logarithm = scipy.linalg.logm(matrix)
+    logarithm[np.abs(logarithm) < 1e-14] = 0.0
+    return Generator(
+        space.on_center(logarithm) if on == "center" else space.on_satellites(logarithm)
+    )
+
+
+@pytest.mark.parametrize("satellites", [1, 2, 5, 9])
+@pytest.mark.parametrize(
+    ("angle", "phase", "precession"),
+    [(math.pi / 2, 0.0, 0.0), (math.pi / 2, math.pi / 2, 0.0), (-math.pi / 2, 4.0, 0.0),
+     (math.pi, 0.3, 0.0), (0.7, 1.1, -2.0), (5.0, 2.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)],
+)  # fmt: skip
+def test_a_collective_rotation_is_the_exponential_of_its_generator(
+    satellites, angle, phase, precession
+):
+    space = StarSpace(satellites)
+    rng = np.random.default_rng(satellites)
+    state = rng.normal(size=(2, space.dimension)).T @ np.array([1.0, 1.0j])
+    field = angle * np.exp(-1j * phase) * op.SIGMA_PLUS
+    hamiltonian = (field + field.conj().T + precession * op.SIGMA_Z) / 2
+    one = -1j * (op.left(hamiltonian) - op.right(hamiltonian))
+    euler = effective_rotation(angle, phase, precession)
+    rotated = SatelliteRotations(space).rotate(state, euler)
+    # 2 N (|angle| + |precession|) < 120 sets the rounding of the exponential's action
+    assert rotated == pytest.approx(expm_multiply(space.on_satellites(one), state), abs=1e-11)
+    centre = (op.euler_rotation(euler) @ state.reshape(4, -1)).ravel()
+    assert centre == pytest.approx(expm_multiply(space.on_center(one), state), abs=1e-11)
+
+
+@pytest.mark.parametrize("offsets_hz", [(0.0, 0.0), (900.0, -1400.0)])
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("angle", [math.pi / 2, math.pi, 2.2])
+def test_a_finite_pulse_is_solved_together_with_coupling_and_relaxation(angle, both, offsets_hz):
+    # pulses as long as 1 ms, so that 2 pi J tau = 0.13 and the panels' error shows: Simpson leaves
+    # (pi/2)^4/2880 = 2e-3 of it for each panel, 3e-4, and second order in it 1e-3 of 1e-3
+    register = star(2, coupling_hz=20.0, t1_charger_s=0.5, t2_charger_s=0.3, t2_battery_s=0.2)
+    tick_s, ticks = 1e-6, 1000
+    pulses = tuple(
+        Pulse(nucleus=n, ticks=ticks, angle_rad=angle, phase_rad=0.4)
+        for n in ((register.center.isotope, register.satellite.isotope) if both else
+                  (register.satellite.isotope,))
+    )  # fmt: skip
+    start = Pulse(nucleus=register.center.isotope, ticks=1, angle_rad=1.0, phase_rad=-1.0)
+    event = SimultaneousPulses(pulses=pulses) if both else pulses[0]
+    acquire = Acquire(nucleus=register.center.isotope, points=1, dwell_ticks=1)
+    events = (start, Delay(ticks=9000), event, Delay(ticks=7000), acquire)
+    conditions = Conditions(offset_center_hz=offsets_hz[0], offset_satellite_hz=offsets_hz[1])
+    simulator = StarSimulator(register, "exact", 0.3, conditions)
+    got = simulator.simulate(PulseSequence(tick_s=tick_s, events=events)).detected
+
+    full = FullStar(register, 0.3)
+    full.zz = full.zz + 2 * math.pi * sum(
+        offsets_hz[bool(k)] * full.spins["z"][k] for k in range(3)
+    )
+    rho = full.true_pulses((start,), (0.0, 0.0), full.thermal, tick_s)
+    rho = full.propagate("free", rho, 9000 * tick_s)
+    rho = full.true_pulses(pulses, (0.0, 0.0), rho, ticks * tick_s)
+    rho = full.propagate("free", rho, 7000 * tick_s)
+    # the offset turns the pulse's frame by 1.4 kHz x 1 ms: the panels see it exactly
+    assert got == pytest.approx(full.bloch(rho, 0), abs=4e-4 * 0.3)
+
+
 def make_every_order(space, equilibrium, polarisations=(-0.2, 0.3), t2_share=1.0):
     """Return named states along a road of pulses, couplings, crushers and relaxation."""
     center = SpinRelaxation(t1_s=1.3, t2_s=2.6 * t2_share, equilibrium=polarisations[0])
@@ -373,7 +487,7 @@ def make_every_order(space, equilibrium, polarisations=(-0.2, 0.3), t2_share=1.0
     exchange = Generator(space.exchange(coupling) + relaxation)
     ideal = Generator(space.exchange(coupling))
     turns = {
-        name: Generator(space.rotation(on, op.rotation(angle, phase)))
+        name: logarithm_of_rotation(space, on, op.rotation(angle, phase))
         for name, on, angle, phase in (("s", "satellite", 1.1, 0.7), ("c", "center", 2.3, -1.9))
     }
     state = space.state(*polarisations, equilibrium)
@@ -487,7 +601,7 @@ def test_transverse_relaxation_slower_than_2_t1_is_unphysical_and_refused():
         SpinRelaxation(t1_s=1.0, t2_s=2.001, equilibrium=0.0)
     # The counter-example: at T2 = 20 T1 a spin along x that relaxes towards +z leaves its sphere,
     # |r|^2 = e^-0.1 + (1 - 1/e)^2 = 1.30 after T1, so that (1 - |r|)/2 = -0.07.
-    turned = Generator(space.rotation("center", op.rotation(math.pi / 2, math.pi / 2)))
+    turned = logarithm_of_rotation(space, "center", op.rotation(math.pi / 2, math.pi / 2))
     state = turned.propagate(space.state(1.0, 1.0, "exact"), 1.0)
     illegal = Generator(space.on_center(op.relaxation(1.0, 20.0, 1.0)))
     assert lowest_eigenvalue(space, illegal.propagate(state, 1.0)) < -0.07
@@ -497,7 +611,7 @@ def test_transverse_relaxation_slower_than_2_t1_is_unphysical_and_refused():
 @pytest.mark.parametrize("satellites", [1, 3, 6])
 def test_exchange_without_relaxation_conserves_the_total_spin(satellites, equilibrium):
     space = StarSpace(satellites)
-    turn = Generator(space.rotation("satellite", op.rotation(0.8, 0.2)))
+    turn = logarithm_of_rotation(space, "satellite", op.rotation(0.8, 0.2))
     state = turn.propagate(space.state(-0.2, 0.3, equilibrium), 1.0)
     exchange = Generator(space.exchange(7.0))
     before = total_spin(space, state)

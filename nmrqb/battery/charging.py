@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nmrqb.battery.energy import (
     NMR_ENERGY_UNIT,
+    PSEUDO_PURE_ENERGY_UNIT,
     ergotropy_upper_limit,
     incoherent_ergotropy,
     stored_energy,
@@ -115,6 +116,7 @@ class ChargingCurve:
         provenance: str,
         cycles: NDArray[np.int64] | None = None,
         covariance: Array | None = None,
+        energy_unit: str = NMR_ENERGY_UNIT,
     ) -> ChargingCurve:
         """Build the curve of a battery that was read along z.
 
@@ -128,6 +130,8 @@ class ChargingCurve:
             Units of eps, energy label.
         covariance : ndarray, shape (points, points), optional
             Of `r_z`; None for a prediction.
+        energy_unit : str
+            Where another species than the battery was read.
         """
         r_z = np.asarray(r_z, dtype=np.float64)
         stderr = limit = work_stderr = None
@@ -142,7 +146,7 @@ class ChargingCurve:
             cycles=cycles,
             magnetisation=r_z,
             energy=stored_energy(r_z),
-            energy_unit=NMR_ENERGY_UNIT,
+            energy_unit=energy_unit,
             ergotropy=work,
             ergotropy_kind="incoherent",
             magnetisation_stderr=stderr,
@@ -151,6 +155,59 @@ class ChargingCurve:
             ergotropy_upper95=limit,
             covariance=covariance,
             start=start,
+            provenance=provenance,
+        )
+
+    @classmethod
+    def from_pseudo_pure(
+        cls,
+        *,
+        times: Array,
+        r_z: Array,
+        batteries: int,
+        provenance: str,
+        cycles: NDArray[np.int64] | None = None,
+        covariance: Array | None = None,
+    ) -> ChargingCurve:
+        """Build the curve of N qubit batteries from a pseudo-pure start, read along z.
+
+        E = (N/2)(1 - r_z) from the ground level; the ergotropy is the local one of the
+        populations, N max(0, -r_z): coherence and correlations between batteries are not in r_z.
+
+        Parameters
+        ----------
+        times : ndarray, shape (points,)
+            Seconds.
+        r_z : ndarray, shape (points,)
+            Mean over the batteries in units of the pseudo-pure amplitude: 1 is the start.
+        batteries : int
+            N.
+        covariance : ndarray, shape (points, points), optional
+            Of `r_z`; None for a prediction.
+        """
+        r_z = np.asarray(r_z, dtype=np.float64)
+        n = batteries
+        stderr = limit = work_stderr = spread = None
+        if covariance is not None:
+            stderr = np.sqrt(np.diag(covariance))
+            spread = 0.5 * n * stderr
+            limit = 0.5 * n * ergotropy_upper_limit(r_z, stderr)
+            work_stderr = np.where(-r_z > 2.0 * stderr, n * stderr, np.nan)
+        return cls(
+            times=times,
+            time_unit="s",
+            cycles=cycles,
+            magnetisation=r_z,
+            energy=0.5 * n * (1.0 - r_z),
+            energy_unit=PSEUDO_PURE_ENERGY_UNIT,
+            ergotropy=0.5 * n * incoherent_ergotropy(r_z),
+            ergotropy_kind="local",
+            magnetisation_stderr=stderr,
+            energy_stderr=spread,
+            ergotropy_stderr=work_stderr,
+            ergotropy_upper95=limit,
+            covariance=None if covariance is None else (0.5 * n) ** 2 * covariance,
+            start="pseudo-pure",
             provenance=provenance,
         )
 

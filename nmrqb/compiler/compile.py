@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nmrqb.compiler.hazards import find_hazards, rf_energy
 from nmrqb.compiler.limits import Violation, check_limits
+from nmrqb.compiler.translations import Translator
 from nmrqb.models.exchange import shortest_exchange
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import (
     BatterySaturated,
     Crush,
     CycleStep,
+    DrivenExchangeStep,
+    Echo,
     ExchangeStep,
+    Inept,
     Invert,
     PrepareStep,
+    PseudoPurePreparation,
+    PulseKind,
+    PulseStep,
     ReadFid,
     ReadoutStep,
     Reenergise,
+    Saturate,
+    Target,
     Thermal,
     Wait,
 )
@@ -27,14 +37,18 @@ from nmrqb.sequence.events import (
     Acquire,
     Crusher,
     Delay,
+    DrivenExchange,
     Event,
     Exchange,
+    Inversion,
     Loop,
+    PseudoPure,
     Pulse,
     PulseSequence,
+    Saturation,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import SpinRegister
+from nmrqb.spins.register import Species, SpinRegister
 from nmrqb.units import format_quantity
 
 #: "fully relaxed": the deviation has fallen to e^-5 = 0.7 %
@@ -74,6 +88,8 @@ class CompiledProtocol:
     violations : tuple of Violation
         Limits that the protocol breaks: nothing with an entry here may go to a console.
     warnings : tuple of str
+    rf_energy_joule : tuple of dict
+        Of one scan of each row: nucleus -> energy sent to the probe, decoupling included.
     """
 
     protocol: Protocol
@@ -84,6 +100,7 @@ class CompiledProtocol:
     roundings: tuple[Rounding, ...]
     violations: tuple[Violation, ...]
     warnings: tuple[str, ...]
+    rf_energy_joule: tuple[dict[str, float], ...]
 
     @property
     def duration_s(self) -> float:
@@ -130,6 +147,7 @@ def compile_protocol(
     reference = compiler.reference(protocol) if protocol.reference else None
     cycle = compiler.repetition(rows[0], after_exchange=True)
     everything = [*sequences, reference] if reference else list(sequences)
+    hazards = find_hazards(protocol, register, spectrometer, everything)
     return CompiledProtocol(
         protocol=protocol,
         sequences=sequences,
@@ -138,7 +156,10 @@ def compile_protocol(
         cycle=cycle,
         roundings=tuple(compiler.roundings.values()),
         violations=check_limits(everything, protocol.scans, spectrometer),
-        warnings=tuple(dict.fromkeys(compiler.warnings + _sign_warnings(protocol, register))),
+        warnings=tuple(
+            dict.fromkeys([*_sign_warnings(protocol, register), *compiler.warnings, *hazards])
+        ),
+        rf_energy_joule=tuple(rf_energy(s, spectrometer) for s in sequences),
     )
 
 
@@ -146,7 +167,9 @@ def _sign_warnings(protocol: Protocol, register: SpinRegister) -> list[str]:
     """Say so where the chargers, as the protocol leaves them, empty the battery."""
     must = register.must_invert_chargers
     pair = f"{register.battery.isotope} battery, {register.charger.isotope} chargers"
-    found = []
+    found: list[str] = []
+    if any(isinstance(step, Inept) for step in protocol.cycle):
+        return found  # its last pulse has the phase that charges
     for step in protocol.cycle:
         if isinstance(step, Reenergise):
             inverted = step.inversion == "ideal" or (step.inversion == "auto" and must)
@@ -162,11 +185,17 @@ class _Compiler:
         self.spectrometer = spectrometer
         self.roundings: dict[str, Rounding] = {}
         self.warnings: list[str] = []
+        #: whether the chargers point against their equilibrium at the present place
+        self.charger_inverted = False
+        self.translator = Translator(
+            register=register, spectrometer=spectrometer, pulse=self._pulse
+        )
         spectrometer.channel(register.battery.isotope)
         spectrometer.channel(register.charger.isotope)
 
     def sequence(self, protocol: Protocol) -> PulseSequence:
         events: list[Event] = []
+        self.charger_inverted = False
         for k, prepare in enumerate(protocol.prepare):
             events += self._prepare(prepare, f"prepare.{k}")
         events += self.cycles(protocol)
@@ -191,10 +220,15 @@ class _Compiler:
 
     def reference(self, protocol: Protocol) -> PulseSequence:
         assert protocol.reference is not None
-        events = self._prepare(Thermal(relaxation_s=protocol.reference.relaxation_s), "reference")
+        step: PrepareStep = Thermal(relaxation_s=protocol.reference.relaxation_s)
+        if protocol.reference.kind == "pseudo-pure":
+            step = PseudoPurePreparation(relaxation_s=protocol.reference.relaxation_s)
+        events = self._prepare(step, "reference")
         for k, readout in enumerate(protocol.readout):
+            if isinstance(readout, ReadFid):
+                readout = replace(readout, excitation="90")
             events += self._readout(readout, f"readout.{k}")
-        return self._finished(events, f"{protocol.name}: thermal reference")
+        return self._finished(events, f"{protocol.name}: {protocol.reference.kind} reference")
 
     def repetition(self, protocol: Protocol, *, after_exchange: bool) -> tuple[Event, ...]:
         """Return one cycle; a flip back acts only on a remnant that an exchange has left."""
@@ -202,7 +236,7 @@ class _Compiler:
         exchanged = after_exchange
         for k, step in enumerate(protocol.cycle):
             events += self._cycle(step, f"cycle.{k}", exchanged)
-            exchanged = exchanged or isinstance(step, ExchangeStep)
+            exchanged = exchanged or isinstance(step, (ExchangeStep, Inept))
         return tuple(events)
 
     def _finished(self, events: list[Event], name: str) -> PulseSequence:
@@ -211,7 +245,7 @@ class _Compiler:
     def _prepare(self, step: PrepareStep, key: str) -> list[Event]:
         register = self.register
         match step:
-            case Thermal():
+            case Thermal() | PseudoPurePreparation():
                 slowest = max(register.center.t1_s.value, register.satellite.t1_s.value)
                 full = FULL_RELAXATION * slowest
                 wanted = step.relaxation_s if step.relaxation_s is not None else full
@@ -220,7 +254,11 @@ class _Compiler:
                         f"{key}: {wanted:g} s is less than 5 T1 = {full:g} s; the simulation "
                         "starts from full equilibrium all the same"
                     )
-                return [self._delay(wanted, f"{key}.relaxation", "relaxation")]
+                delay: list[Event] = [self._delay(wanted, f"{key}.relaxation", "relaxation")]
+                if isinstance(step, PseudoPurePreparation):
+                    # spins along the battery's ground state; no pulses are planned for it
+                    delay.append(PseudoPure(ticks=1, sign=register.battery.nucleus.sign))
+                return delay
             case BatterySaturated():
                 full = FULL_RELAXATION * register.charger.t1_s.value
                 wanted = step.relaxation_s if step.relaxation_s is not None else full
@@ -234,10 +272,23 @@ class _Compiler:
                     self._pulse(register.battery.isotope, 90.0, 0.0, "saturate the battery"),
                     self._crusher(),
                 ]
+            case Invert() | Wait() | Saturate():
+                return self._anywhere(step, key)
+
+    def _anywhere(self, step: Invert | Wait | Saturate, key: str) -> list[Event]:
+        match step:
             case Invert():
-                return [self._invert(step)]
+                if step.target == "charger":
+                    self.charger_inverted = not self.charger_inverted
+                return self._inversion(
+                    self._species(step.target), step.pulse, f"invert the {step.target}"
+                )
             case Wait():
                 return [self._delay(step.delay_s, f"{key}.delay", "wait")]
+            case Saturate():
+                ticks = self._ticks(step.duration_s, f"{key}.duration")
+                isotope = self._species(step.target).isotope
+                return [Saturation(nucleus=isotope, ticks=ticks)] if ticks else []
 
     def _cycle(self, step: CycleStep, key: str, exchanged: bool) -> list[Event]:
         match step:
@@ -247,15 +298,53 @@ class _Compiler:
                 return [self._crusher()]
             case Reenergise():
                 return self._reenergise(step, key, exchanged)
-            case Invert():
-                return [self._invert(step)]
-            case Wait():
-                return [self._delay(step.delay_s, f"{key}.delay", "wait")]
+            case Inept():
+                return [self.translator.inept(self._charging_sign())]
+            case DrivenExchangeStep():
+                return [
+                    DrivenExchange(
+                        ticks=self._ticks(step.duration_s, f"{key}.duration"),
+                        nutation_hz=step.drive_hz,
+                        dephasing_per_s=step.dephasing_per_s,
+                        relaxes=step.relax_during_exchange,
+                    )
+                ]
+            case PulseStep():
+                return self._pulse_of(step, key)
+            case Echo():
+                return [self.translator.echo(self._species(step.target).isotope, step.duration_s)]
+            case Invert() | Wait() | Saturate():
+                return self._anywhere(step, key)
+
+    def _pulse_of(self, step: PulseStep, key: str) -> list[Event]:
+        isotope = self._species(step.target).isotope
+        ticks = self._ticks(step.length_s, f"{key}.length")
+        if not ticks:
+            return []
+        realised_s = ticks * self.spectrometer.tick_s
+        nominal = self.spectrometer.channel(isotope).pulse_90_s
+        angle = math.pi / 2.0 * realised_s / nominal
+        return [
+            Pulse(
+                nucleus=isotope,
+                ticks=ticks,
+                angle_rad=angle,
+                phase_rad=step.phase_rad,
+                label="pulse of the protocol",
+            )
+        ]
+
+    def _charging_sign(self) -> int:
+        """Return the sign that a transfer in spin labels must have to charge the battery."""
+        charger, battery = self.register.charger, self.register.battery
+        up = charger.nucleus.sign * (-1 if self.charger_inverted else 1)
+        return -battery.nucleus.sign * up
 
     def _reenergise(self, step: Reenergise, key: str, exchanged: bool) -> list[Event]:
         charger = self.register.charger.isotope
         must = self.register.must_invert_chargers
         inverted = step.inversion == "ideal" or (step.inversion == "auto" and must)
+        self.charger_inverted = inverted
         events: list[Event] = []
         if step.recovery == "saturated":
             events += [self._pulse(charger, 90.0, 0.0, "saturate the chargers"), self._crusher()]
@@ -267,10 +356,19 @@ class _Compiler:
                     "flipping chargers that point along +z would invert them), but is flipped-back"
                 )
             if exchanged:
-                events.append(self._pulse(charger, 180.0, 0.0, "flip the chargers back"))
+                events += self._inversion(
+                    self.register.charger, step.pulse, "flip the chargers back"
+                )
+        recovery = self.register.charger.recovery
+        if recovery is not None and step.delay_s > recovery.longest_s:
+            raise ValueError(
+                f"`{key}.delay` must be within the measured recovery curve of the chargers, at "
+                f"most {format_quantity(recovery.longest_s, 'time')}, but is "
+                f"{format_quantity(step.delay_s, 'time')}"
+            )
         events.append(self._delay(step.delay_s, f"{key}.delay", "re-energise"))
         if inverted:
-            events.append(self._pulse(charger, 180.0, 0.0, "invert the chargers"))
+            events += self._inversion(self.register.charger, step.pulse, "invert the chargers")
         return events
 
     def _exchange(self, step: ExchangeStep, key: str) -> Event:
@@ -283,6 +381,16 @@ class _Compiler:
             if coupling == 0.0 and jt > 0.0:
                 raise ValueError(f"`{key}.transfer` needs a coupling, but J is 0 Hz")
             wanted = jt / coupling if jt else 0.0
+        if step.exchange == "native":
+            assert step.steps is not None
+            if wanted == 0.0:
+                return Delay(ticks=0, label="exchange")
+            return self.translator.native_exchange(wanted, step.steps, key)
+        if step.exchange == "hartmann-hahn":
+            assert step.spin_lock_hz is not None
+            if wanted == 0.0:
+                return Delay(ticks=0, label="exchange")
+            return self.translator.spin_lock(wanted, step.spin_lock_hz)
         ticks = self._ticks(wanted, f"{key}.duration")
         return Exchange(ticks=ticks, relaxes=step.relax_during_exchange)
 
@@ -303,8 +411,9 @@ class _Compiler:
                     )
                 self._note(f"{key}.dwell", 1.0 / step.spectral_width_hz, dwell)
                 dead = self.spectrometer.ticks(self.spectrometer.dead_time_s)
+                pulses = [self._pulse(observed.isotope, 90.0, 90.0, "read")]
                 return [
-                    self._pulse(observed.isotope, 90.0, 90.0, "read"),
+                    *(pulses if step.excitation == "90" else []),
                     Delay(ticks=dead, label="dead time"),
                     Acquire(
                         nucleus=observed.isotope,
@@ -314,10 +423,31 @@ class _Compiler:
                     ),
                 ]
 
-    def _invert(self, step: Invert) -> Pulse:
-        register = self.register
-        spin = register.battery if step.target == "battery" else register.charger
-        return self._pulse(spin.isotope, 180.0, 0.0, f"invert the {step.target}")
+    def _species(self, target: Target) -> Species:
+        return self.register.battery if target == "battery" else self.register.charger
+
+    def _inversion(self, species: Species, kind: PulseKind, label: str) -> list[Event]:
+        isotope = species.isotope
+        measured = self.spectrometer.channel(isotope).inversion(kind)
+        if measured is not None:
+            return [
+                Inversion(
+                    nucleus=isotope,
+                    ticks=max(1, self._ticks(measured.length_s, f"{isotope} {kind} inversion")),
+                    efficiency=measured.efficiency.value,
+                    power_watt=measured.power_watt,
+                    label=f"{label} ({kind})",
+                )
+            ]
+        if kind == "adiabatic":
+            raise ValueError(
+                f"spectrometer {self.spectrometer.name!r} lists no adiabatic inversion of "
+                f"{isotope}: give its measured efficiency under `inversions`"
+            )
+        if kind == "composite":
+            parts = ((90.0, 0.0), (180.0, 90.0), (90.0, 0.0))
+            return [self._pulse(isotope, a, p, f"{label} (composite)") for a, p in parts]
+        return [self._pulse(isotope, 180.0, 0.0, label)]
 
     def _pulse(self, isotope: str, angle_deg: float, phase_deg: float, label: str) -> Pulse:
         exact = self.spectrometer.channel(isotope).pulse_90_s * angle_deg / 90.0
@@ -334,7 +464,10 @@ class _Compiler:
 
     def _crusher(self) -> Crusher:
         whole = self.spectrometer.crusher_s + self.spectrometer.crusher_recovery_s
-        return Crusher(ticks=max(1, self.spectrometer.ticks(whole)))
+        return Crusher(
+            ticks=max(1, self.spectrometer.ticks(whole)),
+            residual=self.spectrometer.crusher_residual,
+        )
 
     def _delay(self, duration_s: float, key: str, label: str) -> Delay:
         return Delay(ticks=self._ticks(duration_s, key), label=label)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nmrqb.sequence.events import Acquire, Delay, Exchange, Pulse, PulseSequence
+from nmrqb.sequence.events import (
+    Acquire,
+    Delay,
+    Exchange,
+    Inversion,
+    Pulse,
+    PulseSequence,
+    Saturation,
+    SimultaneousPulses,
+    SpinLock,
+)
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.units import format_quantity
 
@@ -62,24 +72,62 @@ def _check_sequence(
     time: Callable[[float], str],
 ) -> None:
     busy: dict[str, float] = {}
+
+    def on_channel(isotope: str, what: str, seconds: float, power: float, longest: float) -> None:
+        channel = spectrometer.channel(isotope)
+        if seconds > longest:
+            broken(what, time(seconds), f"at most {time(longest)}")
+        if power > channel.maximum_power_watt * (1 + 1e-9):
+            broken(
+                f"the power of {what}",
+                f"{power:.4g} W",
+                f"at most {channel.maximum_power_watt:g} W",
+            )
+        if seconds < spectrometer.minimum_delay_s:
+            broken(what, time(seconds), f"at least {time(spectrometer.minimum_delay_s)}")
+
     for event, times in sequence.walk():
         seconds = event.ticks * sequence.tick_s
         match event:
-            case Pulse():
-                channel = spectrometer.channel(event.nucleus)
+            case Pulse() | SimultaneousPulses():
+                pulses = event.pulses if isinstance(event, SimultaneousPulses) else (event,)
+                for pulse in pulses:
+                    channel = spectrometer.channel(pulse.nucleus)
+                    length = pulse.ticks * sequence.tick_s
+                    busy[pulse.nucleus] = busy.get(pulse.nucleus, 0.0) + times * length
+                    power = channel.pulse_power_watt * pulse.amplitude_scale**2
+                    what = f"the {pulse.nucleus} pulse ({pulse.label})"
+                    on_channel(pulse.nucleus, what, length, power, channel.maximum_pulse_s)
+            case Inversion():
                 busy[event.nucleus] = busy.get(event.nucleus, 0.0) + times * seconds
                 what = f"the {event.nucleus} pulse ({event.label})"
-                if seconds > channel.maximum_pulse_s:
-                    broken(what, time(seconds), f"at most {time(channel.maximum_pulse_s)}")
-                power = channel.pulse_power_watt * event.amplitude_scale**2
-                if power > channel.maximum_power_watt * (1 + 1e-9):
-                    broken(
-                        f"the power of {what}",
-                        f"{power:.4g} W",
-                        f"at most {channel.maximum_power_watt:g} W",
+                # a measured inversion has its own length; power and duty bind it
+                on_channel(event.nucleus, what, seconds, event.power_watt, seconds)
+            case SpinLock():
+                for isotope in event.nuclei:
+                    channel = spectrometer.channel(isotope)
+                    longest, strongest = channel.maximum_spin_lock_s, channel.strongest_spin_lock_hz
+                    what = f"the {isotope} spin lock"
+                    if longest is None or strongest is None:
+                        broken(what, time(seconds), "0 s (no spin lock on this channel)")
+                        continue
+                    power = channel.power_at(event.nutation_hz)
+                    on_channel(isotope, what, seconds, power, longest)
+                    if event.nutation_hz > strongest:
+                        broken(what, f"{event.nutation_hz:g} Hz", f"at most {strongest:g} Hz")
+            case Saturation():
+                channel = spectrometer.channel(event.nucleus)
+                what = f"the {event.nucleus} saturation"
+                if channel.maximum_saturation_s is None or channel.saturation_power_watt is None:
+                    broken(what, time(seconds), "0 s (no saturation on this channel)")
+                else:
+                    on_channel(
+                        event.nucleus,
+                        what,
+                        seconds,
+                        channel.saturation_power_watt,
+                        channel.maximum_saturation_s,
                     )
-                if seconds < spectrometer.minimum_delay_s:
-                    broken(what, time(seconds), f"at least {time(spectrometer.minimum_delay_s)}")
             case Delay() | Exchange():
                 if times and 0.0 < seconds < spectrometer.minimum_delay_s:
                     label = event.label if isinstance(event, Delay) else "exchange"

@@ -359,8 +359,8 @@ def _sweep(
     if len(problems) > before or not isinstance(key, str) or not isinstance(listed, list):
         return None
     unit: Unit | None = None
-    counted = key == "cycles"
-    if not counted:
+    counted = key == "cycles" or key.endswith(".steps")
+    if key != "cycles":
         try:
             section, position, field = sweep_target(protocol, key)
         except ValueError as error:

@@ -5,7 +5,10 @@ of eps and in spin labels.  Every event is an affine map of it:
 
 - delay, crusher: c -> c_eq + (c - c_eq) e^{-t/T1}, likewise z;
 - pulse by an angle followed by loss of the transverse part: times cos(angle);
-- exchange: c' = (1 - b) c + b z, z' = z - (c' - c)/N, with b = b_N(Jt).
+- inversion of measured efficiency: times -efficiency;
+- exchange: c' = (1 - b) c + b z, z' = z - (c' - c)/N, with b = b_N(Jt);
+- saturation: 0 for the saturated species, relaxation for the other;
+- a segment (native exchange, spin lock, INEPT): the 2 x 2 map of (c, z) that is given for it.
 
 The map takes the satellites as uncorrelated at the start of every exchange.  It is NOT exact:
 homonuclear zero-quantum order survives crushers (see the simulation for what it neglects).
@@ -15,9 +18,11 @@ Relaxation during an exchange is neglected in it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from nmrqb.models.exchange import exchange_transfer
@@ -27,11 +32,14 @@ from nmrqb.sequence.events import (
     Delay,
     Event,
     Exchange,
+    Inversion,
     Loop,
     Pulse,
     PulseSequence,
+    Saturation,
+    Segment,
 )
-from nmrqb.spins.register import SpinRegister
+from nmrqb.spins.register import Role, SpinRegister
 
 Array = NDArray[np.float64]
 
@@ -75,30 +83,50 @@ class ClosedMap:
     ----------
     register : SpinRegister
     tick_s : float
+    segments : mapping of Segment to ndarray, shape (2, 2)
+        What each segment does to (c, z) without relaxation.
     """
 
     register: SpinRegister
     tick_s: float
+    segments: Mapping[Segment, Array] = field(default_factory=dict)
 
     def of_event(self, event: Event) -> Array:
         """Return the map of one event, shape (3, 3)."""
         match event:
             case Loop():
                 return np.linalg.matrix_power(self.of_events(event.body), event.count)
-            case Delay() | Crusher():
+            case Delay():
+                seconds = event.ticks * self.tick_s
+                recovery = self.register.charger.recovery
+                t1 = None if recovery is None else recovery.effective_t1_s(seconds)
+                return self._relaxation(seconds, t1)
+            case Crusher():
                 return self._relaxation(event.ticks * self.tick_s)
             case Pulse():
                 turned = np.eye(3)
-                which = 0 if event.nucleus == self.register.center.isotope else 1
+                which = self._which(event.nucleus)
                 turned[which, which] = math.cos(event.angle_rad)
                 return turned @ self._relaxation(event.ticks * self.tick_s)
+            case Inversion():
+                turned = np.eye(3)
+                which = self._which(event.nucleus)
+                turned[which, which] = -event.efficiency
+                half = self._relaxation(event.ticks * self.tick_s / 2.0)
+                return half @ turned @ half
+            case Saturation():
+                return self._saturation(self._which(event.nucleus), event.ticks * self.tick_s)
+            case Segment() if event in self.segments:
+                block = np.eye(3)
+                block[:2, :2] = self.segments[event]
+                return block
             case Exchange():
                 jt = abs(self.register.coupling_hz.value) * event.ticks * self.tick_s
                 b = float(exchange_transfer(self.register.satellites, jt))
                 n = self.register.satellites
                 return np.array([[1 - b, b, 0], [b / n, 1 - b / n, 0], [0, 0, 1.0]])
-            case Acquire():
-                raise ValueError("the closed map ends before the acquisition")
+            case _:
+                raise ValueError(f"the closed map knows no {type(event).__name__}")
 
     def of_events(self, events: tuple[Event, ...]) -> Array:
         """Return the map of events in their order, shape (3, 3)."""
@@ -116,9 +144,10 @@ class ClosedMap:
         """Return the battery's polarisation of a state, spin label."""
         return float(state[0] if self.register.center.role == "battery" else state[1])
 
-    def detected(self, sequence: PulseSequence) -> float:
-        """Return the battery's polarisation (spin label) before the sequence's read-out pulse."""
-        return self.battery(self.of_events(until_readout(sequence)) @ self.equilibrium())
+    def detected(self, sequence: PulseSequence, role: Role = "battery") -> float:
+        """Return a species' polarisation (spin label) before the sequence's read-out pulse."""
+        state = self.of_events(until_readout(sequence)) @ self.equilibrium()
+        return float(state[0 if role == self.register.center.role else 1])
 
     def fixed_point(self, body: tuple[Event, ...]) -> float:
         """Return the battery's polarisation at the end of a cycle that reproduces itself.
@@ -144,18 +173,56 @@ class ClosedMap:
         battery, charger = register.battery_equilibrium, register.charger_equilibrium
         return (battery, charger) if register.center.role == "battery" else (charger, battery)
 
-    def _relaxation(self, duration_s: float) -> Array:
-        q_c = math.exp(-duration_s / self.register.center.t1_s.value)
-        q_s = math.exp(-duration_s / self.register.satellite.t1_s.value)
-        c, s = self._equilibria()
-        return np.array([[q_c, 0, (1 - q_c) * c], [0, q_s, (1 - q_s) * s], [0, 0, 1.0]])
+    def _which(self, isotope: str) -> int:
+        return 0 if isotope == self.register.center.isotope else 1
+
+    def _rates(self, charger_t1_s: float | None = None) -> Array:
+        """Return R of d(c - c_eq, z - z_eq)/dt = -R (c - c_eq, z - z_eq), cross-relaxation in it.
+
+        One pair relaxes at rho = W0 + 2 W1 + W2 and cross-relaxes at W2 - W0 = rho/2.
+        """
+        register = self.register
+        t1 = [register.center.t1_s.value, register.satellite.t1_s.value]
+        if charger_t1_s is not None:
+            t1[0 if register.center.role == "charger" else 1] = charger_t1_s
+        cross = register.pair_rate_per_s / 2.0
+        return np.array([[1.0 / t1[0], register.satellites * cross], [cross, 1.0 / t1[1]]])
+
+    def _relaxation(self, duration_s: float, charger_t1_s: float | None = None) -> Array:
+        decay = scipy.linalg.expm(-self._rates(charger_t1_s) * duration_s)
+        return self._towards(decay, np.array(self._equilibria()))
+
+    def _saturation(self, saturated: int, duration_s: float) -> Array:
+        """Return the map of a wait with one species held at zero."""
+        rates, equilibrium = self._rates(), np.array(self._equilibria())
+        free = 1 - saturated
+        # the saturated species stays its equilibrium below equilibrium: a constant source
+        level = equilibrium[free] + rates[free, saturated] / rates[free, free] * (
+            equilibrium[saturated]
+        )
+        q = math.exp(-rates[free, free] * duration_s)
+        total = np.zeros((3, 3))
+        total[free, free], total[free, 2], total[2, 2] = q, (1.0 - q) * level, 1.0
+        return total
+
+    @staticmethod
+    def _towards(decay: Array, equilibrium: Array) -> Array:
+        total = np.eye(3)
+        total[:2, :2] = decay
+        total[:2, 2] = equilibrium - decay @ equilibrium
+        return total
 
 
 def until_readout(sequence: PulseSequence) -> tuple[Event, ...]:
-    """Return the events before the pulse that makes the detected signal."""
-    last = max(
-        (k for k, event in enumerate(sequence.events) if isinstance(event, Pulse)), default=None
-    )
-    if last is None or not any(isinstance(e, Acquire) for e in sequence.events[last:]):
+    """Return the events before the pulse that makes the detected signal.
+
+    Raises
+    ------
+    ValueError
+        Where the sequence does not end with a read-out pulse, a dead time and an acquisition.
+    """
+    *before, pulse, dead, acquire = sequence.events if len(sequence.events) > 2 else (None,) * 3
+    is_readout = isinstance(pulse, Pulse) and isinstance(dead, Delay)
+    if not (is_readout and isinstance(acquire, Acquire)):
         raise ValueError("the sequence must end with a read-out pulse and an acquisition")
-    return sequence.events[:last]
+    return tuple(event for event in before if event is not None)

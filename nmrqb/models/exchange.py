@@ -84,3 +84,37 @@ def shortest_exchange(satellites: int, transfer: float) -> float:
             lambda x: float(exchange_transfer(satellites, x)) - transfer, 0.0, jt_top, xtol=1e-15
         )
     )
+
+
+def inept_transfer(satellites: int, *, to_center: bool) -> float:
+    """Return the largest transfer of refocused INEPT, in units of one source spin's polarisation.
+
+    sqrt(N) (1 - 1/N)^((N-1)/2) to the centre, and a N-th of it to each satellite.
+
+    Parameters
+    ----------
+    satellites : int
+        N.
+    to_center : bool
+        From the satellites to the centre, or from the centre to each satellite.
+
+    References
+    ----------
+    D. P. Burum and R. R. Ernst, J. Magn. Reson. 39, 163 (1980).
+    """
+    n = satellites
+    best = float(np.sqrt(n) * (1.0 - 1.0 / n) ** ((n - 1) / 2.0))
+    return best if to_center else best / n
+
+
+def unitary_bound(satellites: int) -> float:
+    """Return the largest transfer to the centre that any unitary can make.
+
+    N C(N-1, floor((N-1)/2))/2^(N-1), for satellites polarised to first order.
+
+    References
+    ----------
+    O. W. Sorensen, Prog. NMR Spectrosc. 21, 503 (1989).
+    """
+    n = satellites
+    return n * comb(n - 1, (n - 1) // 2) / 2 ** (n - 1)

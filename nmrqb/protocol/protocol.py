@@ -8,9 +8,17 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from nmrqb.protocol.steps import CycleStep, PrepareStep, ReadFid, ReadoutStep
+from nmrqb.protocol.steps import (
+    CycleStep,
+    PrepareStep,
+    PseudoPurePreparation,
+    ReadFid,
+    ReadoutStep,
+)
 from nmrqb.units import FILE_CONFIG, Unit, file_key
 
+Model = Literal["charging", "recovery", "nutation", "coupling"]
+MODELS: tuple[Model, ...] = ("charging", "recovery", "nutation", "coupling")
 MAX_CYCLES = 100_000
 MAX_POINTS_OF_SWEEP = 4096
 
@@ -33,14 +41,14 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """The thermal reference: full relaxation, then the same read-out.
+    """The reference: full relaxation, for "pseudo-pure" its preparation, then the same read-out.
 
     `relaxation_s` is by default 5 T1 of the slowest spin.
     """
 
     __pydantic_config__ = FILE_CONFIG
 
-    kind: Literal["thermal"]
+    kind: Literal["thermal", "pseudo-pure"]
     relaxation_s: Annotated[float, Unit("time", above=0.0, at_most=1e6)] | None = None
 
 
@@ -57,6 +65,10 @@ class Simulation:
     reference_snr : float or None
         Signal-to-noise ratio of the thermal reference: height over rms noise of its spectrum
         after matched (exponential) apodisation, all scans together.  None: no noise is added.
+    b1_points : int
+        Odd number of Gauss-Hermite nodes of the RF field of each channel (its `b1_spread`).
+    offset_points : int
+        Odd number of equally weighted offsets of the field over the sample, from T2*.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -64,8 +76,14 @@ class Simulation:
     engine: Literal["auto", "symmetric"] = "auto"
     seed: int | None = None
     reference_snr: float | None = None
+    b1_points: int = 1
+    offset_points: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("b1_points", "offset_points"):
+            number = getattr(self, name)
+            if number % 2 == 0 or not 1 <= number <= 31:
+                raise ValueError(f"`{name}` must be odd and 1 to 31, but is {number}")
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise ValueError(f"`seed` must be 0 to 2^63 - 1, but is {self.seed}")
         if self.reference_snr is not None and not (
@@ -89,7 +107,7 @@ class Protocol:
     sweep : Sweep or None
     reference : Reference or None
     simulation : Simulation
-    model : {"charging", "recovery"}
+    model : {"charging", "recovery", "nutation", "coupling"}
         What is fitted to the result.
     """
 
@@ -104,7 +122,7 @@ class Protocol:
     sweep: Sweep | None = None
     reference: Reference | None = None
     simulation: Simulation = Simulation()
-    model: Literal["charging", "recovery"] = "charging"
+    model: Model = "charging"
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -123,6 +141,17 @@ class Protocol:
                 "`reference` is missing: without a thermal reference no polarisation and no "
                 "energy can be given"
             )
+        if self.reference is not None and self.reference.kind != self.start:
+            raise ValueError(
+                f"`reference.kind` must be {self.start!r} like the start of the experiment, but "
+                f"is {self.reference.kind!r}"
+            )
+
+    @property
+    def start(self) -> Literal["thermal", "pseudo-pure"]:
+        """The state that the experiment starts from."""
+        pure = any(isinstance(step, PseudoPurePreparation) for step in self.prepare)
+        return "pseudo-pure" if pure else "thermal"
 
     @property
     def fid(self) -> ReadFid:
@@ -146,7 +175,9 @@ class Protocol:
             return replace(plain, cycles=round(value))
         section, position, name = sweep_target(self, self.sweep.key)
         steps: list[Any] = list(getattr(self, section))
-        steps[position] = replace(steps[position], **{name: value})
+        steps[position] = replace(
+            steps[position], **{name: round(value) if name == "steps" else value}
+        )
         changed: dict[str, Any] = {section: tuple(steps)}
         return replace(plain, **changed)
 
@@ -183,7 +214,7 @@ def sweep_target(protocol: Protocol, key: str) -> tuple[str, int, str]:
     for section in ("prepare", "cycle"):
         for position, step in enumerate(getattr(protocol, section)):
             for f in fields(step):
-                if f.name.endswith("_s") or f.name == "transfer":
+                if f.name.endswith(("_s", "_hz", "_rad")) or f.name in ("transfer", "steps"):
                     if getattr(step, f.name) is None:
                         continue
                     found[f"{section}.{position}.{file_key(f.name)}"] = (section, position, f.name)

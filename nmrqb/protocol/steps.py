@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -10,6 +11,7 @@ from nmrqb.units import FILE_CONFIG, Unit
 Target = Literal["battery", "charger"]
 Recovery = Literal["left", "saturated", "flipped-back"]
 Inversion = Literal["auto", "ideal", "none"]
+PulseKind = Literal["hard", "composite", "adiabatic"]
 
 _Delay = Annotated[float, Unit("time", at_least=0.0, at_most=1e6)]
 
@@ -37,13 +39,72 @@ class BatterySaturated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoPurePreparation:
+    """Prepare the pseudo-pure state with every spin along the battery's ground state.
+
+    Ideal, simulation only.  Every later signal is the difference of scans with and without it.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+    KIND: ClassVar[str] = "pseudo-pure"
+
+    relaxation_s: Annotated[float, Unit("time", above=0.0, at_most=1e6)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invert:
-    """A hard 180 degree pulse on the battery or the charger."""
+    """Invert the battery or the charger.
+
+    Attributes
+    ----------
+    target : {"battery", "charger"}
+    pulse : {"hard", "composite", "adiabatic"}
+        A hard 180, 90x-180y-90x, or the spectrometer's adiabatic pulse.  Where the spectrometer
+        lists a measured efficiency of that kind it is used instead of the ideal rotation.
+    """
 
     __pydantic_config__ = FILE_CONFIG
     KIND: ClassVar[str] = "invert"
 
     target: Target
+    pulse: PulseKind = "hard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulseStep:
+    """One hard pulse of a given length at the calibrated power."""
+
+    __pydantic_config__ = FILE_CONFIG
+    KIND: ClassVar[str] = "pulse"
+
+    target: Target
+    length_s: Annotated[float, Unit("time", at_least=0.0, at_most=1.0)]
+    phase_rad: Annotated[float, Unit("angle", at_least=-100.0, at_most=100.0)] = math.pi / 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Echo:
+    """Spin echo with 180s on both species: J evolves for `duration_s`, then back to z.
+
+    z becomes z cos(pi J t)^n exp(-t/T2) with n partners: a measurement of J.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+    KIND: ClassVar[str] = "echo"
+
+    target: Target
+    duration_s: Annotated[float, Unit("time", at_least=0.0, at_most=100.0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saturate:
+    """Keep a species saturated by weak RF for `duration_s` while the other one relaxes."""
+
+    __pydantic_config__ = FILE_CONFIG
+    KIND: ClassVar[str] = "saturate"
+
+    target: Target
+    duration_s: Annotated[float, Unit("time", at_least=0.0, at_most=1e6)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +121,32 @@ class Wait:
 class ExchangeStep:
     """XY exchange between battery and charger.
 
-    ``exchange = "ideal"`` is the effective Hamiltonian 2 pi J (Sx Ix + Sy Iy), simulation only.
     Its length is either `duration_s` or follows from `transfer`, the share b_N(Jt) of the
-    chargers' polarisation that one exchange moves (the shortest time that reaches it).
+    chargers' polarisation that one exchange moves (the shortest time that reaches it).  Both are
+    the model time of the ideal exchange; the two translations take twice as long.
+
+    Attributes
+    ----------
+    exchange : {"ideal", "native", "hartmann-hahn"}
+        "ideal": the effective Hamiltonian 2 pi J (Sx Ix + Sy Iy), simulation only.  "native":
+        XX and YY blocks of the weak coupling between collective 90 degree pulses, refocused, in
+        `steps` Strang steps.  "hartmann-hahn": one matched spin lock at `spin_lock_hz`.
+    steps : int
+        Strang steps of a native exchange.
+    spin_lock_hz : float
+        Nutation frequency of the lock.
+    relax_during_exchange : bool
+        False only for the ideal exchange.
     """
 
     __pydantic_config__ = FILE_CONFIG
     KIND: ClassVar[str] = "exchange"
 
-    exchange: Literal["ideal"]
+    exchange: Literal["ideal", "native", "hartmann-hahn"]
     duration_s: Annotated[float, Unit("time", at_least=0.0, at_most=1e3)] | None = None
     transfer: float | None = None
+    steps: int | None = None
+    spin_lock_hz: Annotated[float, Unit("frequency", above=0.0, at_most=1e5)] | None = None
     relax_during_exchange: bool = True
 
     def __post_init__(self) -> None:
@@ -80,6 +156,53 @@ class ExchangeStep:
             raise ValueError(
                 f"`transfer` must be 0 to 1.28 (no star transfers more), but is {self.transfer}"
             )
+        if (self.steps is not None) != (self.exchange == "native"):
+            raise ValueError('`steps` must be given for exchange = "native", and only there')
+        if self.steps is not None and not 1 <= self.steps <= 200:
+            raise ValueError(f"`steps` must be 1 to 200, but is {self.steps}")
+        if (self.spin_lock_hz is not None) != (self.exchange == "hartmann-hahn"):
+            raise ValueError(
+                '`spin_lock` must be given for exchange = "hartmann-hahn", and only there'
+            )
+        if self.exchange != "ideal" and not self.relax_during_exchange:
+            raise ValueError('`relax_during_exchange` must be true unless exchange = "ideal"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inept:
+    """Refocused INEPT from charger to battery: one shot that replaces what the battery held.
+
+    Delays are the best ones for the star; the last pulse has the phase that charges, so that the
+    chargers need no inversion.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+    KIND: ClassVar[str] = "inept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivenExchangeStep:
+    """Ideal exchange while the charger is driven on resonance and dephased; simulation only.
+
+    H = g (S+ I- + S- I+) + F (C+ + C-) with g = pi J and F = pi `drive_hz`, C the charger; its
+    coherences decay at `dephasing_per_s`/2 (gamma_C/2) besides its T2.
+
+    Attributes
+    ----------
+    drive_hz : float
+        Nutation frequency of the charger, F/pi.
+    dephasing_per_s : float
+        gamma_C.
+    duration_s : float
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+    KIND: ClassVar[str] = "driven-exchange"
+
+    drive_hz: Annotated[float, Unit("frequency", at_least=0.0, at_most=1e6)]
+    dephasing_per_s: Annotated[float, Unit("rate", at_least=0.0, at_most=1e9)]
+    duration_s: Annotated[float, Unit("time", at_least=0.0, at_most=1e3)]
+    relax_during_exchange: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +226,8 @@ class Reenergise:
         or 180 degrees.  A flip back needs inverted chargers and acts only after an exchange.
     inversion : {"auto", "ideal", "none"}
         "auto" inverts where gamma_battery gamma_charger > 0.
+    pulse : {"hard", "composite", "adiabatic"}
+        How they are inverted and flipped back (see Invert).
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -111,6 +236,7 @@ class Reenergise:
     delay_s: _Delay
     recovery: Recovery
     inversion: Inversion = "auto"
+    pulse: PulseKind = "hard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +251,9 @@ class ReadFid:
         Complex points.
     carrier_ppm : float or None
         By default the shift of the line.
+    excitation : {"90", "none"}
+        "none": what the last pulse of the cycle made is detected as it is (the reference still
+        gets its 90 degree pulse).
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -134,19 +263,44 @@ class ReadFid:
     points: int
     target: Target = "battery"
     carrier_ppm: Annotated[float, Unit("chemical shift", at_least=-1e4, at_most=1e4)] | None = None
+    excitation: Literal["90", "none"] = "90"
 
     def __post_init__(self) -> None:
         if not 64 <= self.points <= 2**22:
             raise ValueError(f"`points` must be 64 to {2**22}, but is {self.points}")
 
 
-PrepareStep: TypeAlias = Thermal | BatterySaturated | Invert | Wait
-CycleStep: TypeAlias = ExchangeStep | Crush | Reenergise | Invert | Wait
+PrepareStep: TypeAlias = (
+    Thermal | BatterySaturated | PseudoPurePreparation | Invert | Wait | Saturate
+)
+CycleStep: TypeAlias = (
+    ExchangeStep
+    | Inept
+    | DrivenExchangeStep
+    | Crush
+    | Reenergise
+    | Invert
+    | Wait
+    | PulseStep
+    | Echo
+    | Saturate
+)
 ReadoutStep: TypeAlias = Crush | ReadFid
 
 #: section of the file -> the kinds of step it may hold
 STEP_KINDS: dict[str, tuple[type, ...]] = {
-    "prepare": (Thermal, BatterySaturated, Invert, Wait),
-    "cycle": (ExchangeStep, Crush, Reenergise, Invert, Wait),
+    "prepare": (Thermal, BatterySaturated, PseudoPurePreparation, Invert, Wait, Saturate),
+    "cycle": (
+        ExchangeStep,
+        Crush,
+        Reenergise,
+        Invert,
+        Wait,
+        Inept,
+        DrivenExchangeStep,
+        PulseStep,
+        Echo,
+        Saturate,
+    ),
     "readout": (Crush, ReadFid),
 }

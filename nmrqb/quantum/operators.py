@@ -40,6 +40,11 @@ def right(operator: ComplexMatrix) -> ComplexMatrix:
     return _matrix_of(lambda b: b @ operator)
 
 
+def sandwich(operator: ComplexMatrix) -> ComplexMatrix:
+    """Return the 4 x 4 matrix of B -> A B A^dagger in the operator basis."""
+    return _matrix_of(lambda b: operator @ b @ operator.conj().T)
+
+
 def rotation(angle_rad: float, phase_rad: float) -> ComplexMatrix:
     """Return the 4 x 4 matrix of rho -> U rho U^dagger for a pulse.
 
@@ -49,6 +54,13 @@ def rotation(angle_rad: float, phase_rad: float) -> ComplexMatrix:
     axis = np.exp(-1j * phase_rad) * SIGMA_PLUS + np.exp(1j * phase_rad) * SIGMA_MINUS
     u = np.cos(angle_rad / 2.0) * IDENTITY - 1j * np.sin(angle_rad / 2.0) * axis
     return _matrix_of(lambda b: u @ b @ u.conj().T)
+
+
+def euler_rotation(euler: tuple[float, float, float]) -> ComplexMatrix:
+    """Return the 4 x 4 matrix of Rz(alpha) Ry(beta) Rz(gamma), right-handed rotations."""
+    alpha, beta, gamma = euler
+    turn = np.diag(np.exp(-1j * alpha * ORDERS)) @ rotation(beta, np.pi / 2.0)
+    return np.asarray(turn @ np.diag(np.exp(-1j * gamma * ORDERS)), dtype=np.complex128)
 
 
 def relaxation(t1_s: float, t2_s: float, equilibrium: float) -> ComplexMatrix:

@@ -4,7 +4,8 @@ The connected components of the generator's graph are its invariant blocks: cons
 orders are found by the graph, not declared by hand.  Only blocks that the state occupies are
 propagated.  Small blocks get a dense exponential, which is kept and reused when the same segment
 comes again (a cycle is one map applied n times); large ones the action of the exponential on the
-vector.
+vector.  A state that fills thousands of small blocks (free precession after a pulse on 36
+satellites) is propagated by one sparse matrix that holds all their exponentials.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ Vector = NDArray[np.complex128]
 
 #: Blocks up to this size are exponentiated densely (512: 0.1 s once, then 0.3 ms a step).
 DENSE_BLOCK = 512
+#: More occupied blocks than this are propagated together.
+_FEW_BLOCKS = 24
+#: Sparse propagators that are kept: 36 satellites need 9 MB for each duration.
+_KEPT_PROPAGATORS = 24
 
 
 @dataclass(slots=True)
@@ -37,10 +42,12 @@ class Generator:
     matrix: sp.csr_array
     _blocks: list[NDArray[np.int64]] = field(init=False, repr=False)
     _label: NDArray[np.int64] = field(init=False, repr=False)
+    _sizes: NDArray[np.int64] = field(init=False, repr=False)
     _dense: dict[tuple[int, float], NDArray[np.complex128]] = field(
         init=False, repr=False, default_factory=dict
     )
     _sparse: dict[int, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
+    _propagators: dict[float, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         matrix = self.matrix
@@ -52,11 +59,16 @@ class Generator:
         bounds = np.searchsorted(label[order], np.arange(count + 1))
         self._blocks = [order[bounds[k] : bounds[k + 1]] for k in range(count)]
         self._label = label.astype(np.int64)
+        self._sizes = np.diff(bounds)
 
-    def block_sizes(self, state: Vector) -> list[int]:
-        """Return the sizes of the blocks that `state` occupies, largest first."""
-        occupied = np.unique(self._label[np.flatnonzero(state)])
-        return sorted((len(self._blocks[k]) for k in occupied), reverse=True)
+    def largest_block(self, state: Vector) -> int:
+        """Return the size of the largest block that `state` occupies (0: none)."""
+        return int(self._sizes[self._occupied(state)].max(initial=0))
+
+    def _occupied(self, state: Vector) -> NDArray[np.int64]:
+        filled = np.zeros(len(self._sizes), dtype=bool)
+        filled[self._label[np.flatnonzero(state)]] = True
+        return np.flatnonzero(filled)
 
     def propagate(self, state: Vector, duration_s: float) -> Vector:
         """Return exp(G t) applied to `state`.
@@ -72,7 +84,12 @@ class Generator:
         result = np.zeros_like(state)
         if duration_s == 0.0:
             return state.copy()
-        for k in np.unique(self._label[np.flatnonzero(state)]):
+        occupied = self._occupied(state)
+        if len(occupied) > _FEW_BLOCKS:
+            if self._sizes[occupied].max() > DENSE_BLOCK:
+                return np.asarray(expm_multiply(self.matrix * duration_s, state))
+            return np.asarray(self._propagator(duration_s) @ state)
+        for k in occupied:
             block = self._blocks[int(k)]
             part = state[block]
             if len(block) == 1:
@@ -95,3 +112,37 @@ class Generator:
             dense = self._block_matrix(k).toarray() * duration_s
             self._dense[key] = np.asarray(scipy.linalg.expm(dense), dtype=np.complex128)
         return self._dense[key]
+
+    def _propagator(self, duration_s: float) -> sp.csr_array:
+        """Return exp(G t) of all blocks up to DENSE_BLOCK as one sparse matrix."""
+        if duration_s not in self._propagators:
+            while len(self._propagators) >= _KEPT_PROPAGATORS:
+                self._propagators.pop(next(iter(self._propagators)))
+            self._propagators[duration_s] = self._all_exponentials(duration_s)
+        return self._propagators[duration_s]
+
+    def _all_exponentials(self, duration_s: float) -> sp.csr_array:
+        sizes = self._sizes
+        place = np.zeros(len(self._label), dtype=np.int64)  # of an element within its block
+        for block in self._blocks:
+            place[block] = np.arange(len(block))
+        entries = sp.coo_array(self.matrix)
+        label = self._label[entries.coords[0]]
+        rows, cols, data = [], [], []
+        for size in np.unique(sizes[sizes <= DENSE_BLOCK]):
+            same = np.flatnonzero(sizes == size)
+            rank = np.full(len(sizes), -1, dtype=np.int64)
+            rank[same] = np.arange(len(same))
+            use = np.flatnonzero(sizes[label] == size)
+            stack = np.zeros((len(same), size, size), dtype=np.complex128)
+            row, col = (place[c[use]] for c in entries.coords)
+            stack[rank[label[use]], row, col] = entries.data[use] * duration_s
+            exponentials = scipy.linalg.expm(stack)
+            index = np.array([self._blocks[k] for k in same])
+            rows.append(np.broadcast_to(index[:, :, None], exponentials.shape).ravel())
+            cols.append(np.broadcast_to(index[:, None, :], exponentials.shape).ravel())
+            data.append(exponentials.ravel())
+        listed = (np.concatenate(data), (np.concatenate(rows), np.concatenate(cols)))
+        found = sp.csr_array(sp.coo_array(listed, shape=self.matrix.shape))
+        found.eliminate_zeros()
+        return found

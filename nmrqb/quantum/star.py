@@ -22,7 +22,7 @@ Shammah et al., Phys. Rev. A 98, 063815 (2018), on permutational symmetry of ope
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.operators import ComplexMatrix
 
+Array = NDArray[np.float64]
 Equilibrium = Literal["linear", "exact"]
 
 
@@ -158,13 +159,35 @@ class StarSpace:
         return self.commutator([(np.pi * coupling_hz / 2.0, op.SIGMA_Z, op.SIGMA_Z)])
 
     def relaxation(
-        self, center: SpinRelaxation, satellite: SpinRelaxation, equilibrium: Equilibrium
+        self,
+        center: SpinRelaxation,
+        satellite: SpinRelaxation,
+        equilibrium: Equilibrium,
+        pair_rate_per_s: float = 0.0,
     ) -> sp.csr_array:
         """Return the generator of T1 and T2 on every spin towards its equilibrium.
 
         With ``"linear"`` the relaxation is that of infinite temperature plus the first-order
         drive: a source from the identity element to sigma_z of each spin.
+
+        Parameters
+        ----------
+        center, satellite : SpinRelaxation
+            T1 and T2 are totals: what the pairs contribute is part of them.
+        equilibrium : {"linear", "exact"}
+        pair_rate_per_s : float
+            Dipolar relaxation rate rho = W0 + 2 W1 + W2 of one spin by one partner, in the
+            extreme-narrowing limit W0 : W1 : W2 = 2 : 3 : 12.  It makes the nuclear Overhauser
+            effect: the cross-relaxation rate is W2 - W0 = rho/2.
+
+        References
+        ----------
+        I. Solomon, Phys. Rev. 99, 559 (1955).
         """
+        if pair_rate_per_s:
+            if equilibrium == "exact":
+                raise ValueError("cross-relaxation is offered to first order in eps only (linear)")
+            return self._relaxation_with_pairs(center, satellite, pair_rate_per_s)
         if equilibrium == "exact":
             for spin in (center, satellite):
                 if abs(spin.equilibrium) > 1.0:
@@ -189,16 +212,62 @@ class StarSpace:
         total.eliminate_zeros()
         return total
 
-    def rotation(self, on: Literal["center", "satellite"], matrix: ComplexMatrix) -> sp.csr_array:
-        """Return the generator whose exponential applies `matrix` (a rotation) to every spin.
+    def _relaxation_with_pairs(
+        self, center: SpinRelaxation, satellite: SpinRelaxation, pair_rate_per_s: float
+    ) -> sp.csr_array:
+        w0, w2 = 0.1 * pair_rate_per_s, 0.6 * pair_rate_per_s
+        flips, cross = w0 + w2, w2 - w0
 
-        The generator is the principal logarithm of the 4 x 4 rotation, so that one collective
-        pulse is the propagation of this generator for unit time.
-        """
-        values, vectors = np.linalg.eig(matrix)
-        logarithm = (vectors * np.log(values.astype(np.complex128))) @ np.linalg.inv(vectors)
-        logarithm[np.abs(logarithm) < 1e-14] = 0.0
-        return self.on_center(logarithm) if on == "center" else self.on_satellites(logarithm)
+        def rest(spin: SpinRelaxation, partners: int, equilibrium: float) -> SpinRelaxation:
+            # what T1 and T2 leave for each spin alone; the single flips W1 belong to it
+            longitudinal = 1.0 / spin.t1_s - partners * flips
+            transverse = 1.0 / spin.t2_s - partners * flips / 2.0
+            if longitudinal <= 0.0:
+                raise ValueError(
+                    f"dipolar relaxation by {partners} partner(s) at {pair_rate_per_s:g} /s each "
+                    f"must be slower than 1/T1 = {1.0 / spin.t1_s:g} /s"
+                )
+            return SpinRelaxation(
+                t1_s=1.0 / longitudinal, t2_s=1.0 / transverse, equilibrium=equilibrium
+            )
+
+        n = self.satellites
+        # sources as seen by each spin alone, so that the totals come out as
+        # dp/dt = -(p - p_eq)/T1 - sum of cross (z - z_eq)
+        eq_c, eq_s = center.equilibrium, satellite.equilibrium
+        alone_c = rest(center, n, 0.0)
+        alone_s = rest(satellite, 1, 0.0)
+        alone_c = replace(
+            alone_c, equilibrium=alone_c.t1_s * (eq_c / center.t1_s + n * cross * eq_s)
+        )
+        alone_s = replace(
+            alone_s, equilibrium=alone_s.t1_s * (eq_s / satellite.t1_s + cross * eq_c)
+        )
+        total = self.relaxation(alone_c, alone_s, "linear")
+        up, down = op.SIGMA_PLUS, op.SIGMA_MINUS
+        for rate, a, b in ((w2, up, up), (w2, down, down), (w0, up, down), (w0, down, up)):
+            total = total + rate * self.product(op.sandwich(a), op.sandwich(b))
+            for side in (op.left, op.right):
+                total = total - 0.5 * rate * self.product(
+                    side(a.conj().T @ a), side(b.conj().T @ b)
+                )
+        total = sp.csr_array(total)
+        total.data[np.abs(total.data) < 1e-15 * np.abs(total.data).max()] = 0.0
+        total.eliminate_zeros()
+        return total
+
+    def drive(
+        self, on: Literal["center", "satellite"], nutation_rad_per_s: float
+    ) -> sp.csr_array:
+        """Return the generator of a resonant drive, H = nutation S_x of the spins of a species."""
+        axis = nutation_rad_per_s / 2.0 * (op.SIGMA_PLUS + op.SIGMA_MINUS)
+        one = -1j * (op.left(axis) - op.right(axis))
+        return self.on_center(one) if on == "center" else self.on_satellites(one)
+
+    def precession(self, center_rad_per_s: float, satellite_rad_per_s: float) -> Array:
+        """Return the frequency of every element in rad/s, shape (dimension,), for offsets."""
+        frequency = self.orders @ np.array([center_rad_per_s, satellite_rad_per_s])
+        return np.asarray(frequency, dtype=np.float64)
 
     def state(
         self, center: float, satellite: float, equilibrium: Equilibrium
@@ -237,12 +306,38 @@ class StarSpace:
         z = state[self.position(op.ONE, z=1)] * scale
         return float(plus.real), float(-plus.imag), float(z.real)
 
-    def crush(self, state: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Return the state after an ideal gradient crusher.
+    def crush(
+        self,
+        state: NDArray[np.complex128],
+        residual: float = 0.0,
+        only: Literal["center", "satellite", "both"] = "both",
+    ) -> NDArray[np.complex128]:
+        """Return the state after a gradient crusher that leaves `residual` of what it crushes.
+
+        `only` restricts it to the order of one species (an RF field of unknown phase).
 
         Only elements of order zero of the centre AND of the satellites remain: the nuclei precess
         at different rates in a gradient, so heteronuclear zero-quantum coherence dies.  The
         homonuclear zero-quantum order between satellites survives, as it does in the sample.
         """
-        kept: NDArray[np.complex128] = np.where((self.orders == 0).all(axis=1), state, 0.0)
+        orders = self.orders if only == "both" else self.orders[:, [int(only == "satellite")]]
+        survives = (orders == 0).all(axis=1)
+        kept: NDArray[np.complex128] = np.where(survives, state, residual * state)
         return kept
+
+    def without(
+        self, on: Literal["center", "satellite"], generator: sp.csr_array
+    ) -> tuple[sp.csr_array, NDArray[np.bool_]]:
+        """Return a generator restricted to operators without spins of one species, and where.
+
+        The limit of strong saturation and decoupling: every operator of that species is gone at
+        all times.
+        """
+        if on == "satellite":
+            alone = np.tile(self.occupations[:, 0] == self.satellites, 4)
+        else:
+            alone = np.repeat(np.arange(4) == op.ONE, self.symmetric_dimension)
+        keep = sp.dia_array((alone.astype(float)[None], [0]), shape=generator.shape)
+        restricted = sp.csr_array(keep @ generator @ keep)
+        restricted.eliminate_zeros()
+        return restricted, alone

@@ -46,13 +46,131 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crusher:
-    """A gradient pulse with its recovery: only homonuclear zero-quantum order survives."""
+class SimultaneousPulses:
+    """Pulses on different channels with one common middle; the longest sets the length."""
 
+    pulses: tuple[Pulse, ...]
+
+    def __post_init__(self) -> None:
+        nuclei = [pulse.nucleus for pulse in self.pulses]
+        if len(nuclei) < 2 or len(set(nuclei)) != len(nuclei):
+            raise ValueError(f"simultaneous pulses must be on different nuclei, not {nuclei}")
+
+    @property
+    def ticks(self) -> int:
+        """Length of the longest pulse."""
+        return max(pulse.ticks for pulse in self.pulses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inversion:
+    """An inversion of measured efficiency: z becomes -efficiency z, transverse orders are lost.
+
+    All spins of the nucleus in one molecule are turned by the same angle arccos(-efficiency)
+    about one axis; where the axis points differs over the sample, so that no coherence is left.
+    """
+
+    nucleus: str
+    ticks: int
+    efficiency: float
+    power_watt: float
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 1)
+        if not 0.0 < self.efficiency <= 1.0:
+            raise ValueError(
+                f"`efficiency` must be above 0 and at most 1, but is {self.efficiency}"
+            )
+
+    @property
+    def angle_rad(self) -> float:
+        """Angle that the spins are turned by."""
+        return math.acos(-self.efficiency)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crusher:
+    """A gradient pulse with its recovery: only homonuclear zero-quantum order survives.
+
+    `residual` is what is left of every other order (0: an ideal crusher).
+    """
+
+    ticks: int
+    residual: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 1)
+        if not 0.0 <= self.residual < 1.0:
+            raise ValueError(f"`residual` must be 0 to 1, but is {self.residual}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saturation:
+    """Weak RF that keeps `nucleus` saturated (and decoupled) while the other spins relax."""
+
+    nucleus: str
     ticks: int
 
     def __post_init__(self) -> None:
         _check_ticks("ticks", self.ticks, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpinLock:
+    """A matched spin lock of all `nuclei` at one phase: heteronuclear Hartmann-Hahn transfer.
+
+    Polarisation along the lock axis is exchanged by the planar part of the weak coupling, of half
+    its size, and relaxes with T1rho.
+    """
+
+    nuclei: tuple[str, ...]
+    ticks: int
+    nutation_hz: float
+    phase_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 1)
+        if not (math.isfinite(self.nutation_hz) and self.nutation_hz > 0.0):
+            raise ValueError(f"`nutation_hz` must be positive, but is {self.nutation_hz} Hz")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoPure:
+    """An ideal preparation of the pseudo-pure state with all spins at 2<S_z> = `sign`.
+
+    Simulation only.  What follows is the difference of scans with and without it, in units of
+    the pseudo-pure amplitude: thermal polarisation drops out.
+    """
+
+    ticks: int
+    sign: int
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 1)
+        if self.sign not in (-1, 1):
+            raise ValueError(f"`sign` must be -1 or 1, but is {self.sign}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivenExchange:
+    """Ideal exchange with the charger driven on resonance and dephased; simulation only.
+
+    H = pi J (S+ I- + S- I+) + pi nutation (C+ + C-), C the charger, and a charger coherence
+    decays at dephasing_per_s/2 besides its T2.
+    """
+
+    ticks: int
+    nutation_hz: float
+    dephasing_per_s: float
+    relaxes: bool
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 0)
+        if not (math.isfinite(self.nutation_hz) and self.nutation_hz >= 0.0):
+            raise ValueError(f"`nutation_hz` must be at least 0, but is {self.nutation_hz} Hz")
+        if not (math.isfinite(self.dephasing_per_s) and self.dephasing_per_s >= 0.0):
+            raise ValueError(f"`dephasing_per_s` must be at least 0, but is {self.dephasing_per_s}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +226,44 @@ class Loop:
         return self.count * sum(event.ticks for event in self.body)
 
 
-Event: TypeAlias = Delay | Pulse | Crusher | Exchange | Acquire | Loop
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Events that together do one thing, such as a native exchange.
+
+    Attributes
+    ----------
+    label : str
+    body : tuple of events
+    """
+
+    label: str
+    body: tuple[Event, ...]
+
+    def __post_init__(self) -> None:
+        if not self.body:
+            raise ValueError("the body of a segment must hold at least one event")
+
+    @property
+    def ticks(self) -> int:
+        """Length of all events."""
+        return sum(event.ticks for event in self.body)
+
+
+Event: TypeAlias = (
+    Delay
+    | Pulse
+    | SimultaneousPulses
+    | Inversion
+    | Crusher
+    | Saturation
+    | Exchange
+    | SpinLock
+    | PseudoPure
+    | DrivenExchange
+    | Acquire
+    | Loop
+    | Segment
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +299,7 @@ class PulseSequence:
         return self.ticks * self.tick_s
 
     def walk(self) -> Iterator[tuple[Event, int]]:
-        """Yield every event that is not a loop with the number of times it runs."""
+        """Yield every event that is not a loop or segment with the number of times it runs."""
         yield from _walk(self.events, 1)
 
     def __str__(self) -> str:
@@ -156,6 +311,8 @@ def _walk(events: tuple[Event, ...], times: int) -> Iterator[tuple[Event, int]]:
     for event in events:
         if isinstance(event, Loop):
             yield from _walk(event.body, times * event.count)
+        elif isinstance(event, Segment):
+            yield from _walk(event.body, times)
         else:
             yield event, times
 
@@ -168,16 +325,40 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
             case Loop():
                 lines.append(f"{indent}loop {event.count} times")
                 lines += _lines(event.body, tick_s, indent + "  ")
+            case Segment():
+                lines.append(f"{indent}{event.label}, {length}")
+                lines += _lines(event.body, tick_s, indent + "  ")
             case Delay():
                 lines.append(f"{indent}delay {length} {event.label}".rstrip())
             case Pulse():
-                angle, phase = math.degrees(event.angle_rad), math.degrees(event.phase_rad)
+                lines.append(f"{indent}pulse {_pulse_words(event)}, {length} {event.label}".rstrip())
+            case SimultaneousPulses():
+                both = " with ".join(_pulse_words(pulse) for pulse in event.pulses)
+                lines.append(f"{indent}pulses {both}, {length}")
+            case Inversion():
                 lines.append(
-                    f"{indent}pulse {event.nucleus} {angle:.6g} deg, phase {phase:g} deg, "
+                    f"{indent}inversion of {event.nucleus}, efficiency {event.efficiency:g}, "
                     f"{length} {event.label}".rstrip()
                 )
             case Crusher():
-                lines.append(f"{indent}crusher gradient {length}")
+                rest = f", residual {event.residual:g}" if event.residual else ""
+                lines.append(f"{indent}crusher gradient {length}{rest}")
+            case Saturation():
+                lines.append(f"{indent}saturation of {event.nucleus} {length}")
+            case SpinLock():
+                lines.append(
+                    f"{indent}spin lock of {' and '.join(event.nuclei)} at "
+                    f"{event.nutation_hz:g} Hz, {length}"
+                )
+            case PseudoPure():
+                lines.append(f"{indent}pseudo-pure preparation {length}")
+            case DrivenExchange():
+                relaxation = "with" if event.relaxes else "without"
+                lines.append(
+                    f"{indent}ideal XY exchange {length}, charger driven at "
+                    f"{event.nutation_hz:g} Hz and dephased at {event.dephasing_per_s:g} /s, "
+                    f"{relaxation} relaxation"
+                )
             case Exchange():
                 relaxation = "with" if event.relaxes else "without"
                 lines.append(f"{indent}ideal XY exchange {length}, {relaxation} relaxation")
@@ -188,3 +369,8 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
                     f"{others} decoupled"
                 )
     return lines
+
+
+def _pulse_words(pulse: Pulse) -> str:
+    angle, phase = math.degrees(pulse.angle_rad), math.degrees(pulse.phase_rad)
+    return f"{pulse.nucleus} {angle:.6g} deg, phase {phase:g} deg"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,16 +15,24 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from nmrqb.errors import ConvergenceError
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Generator, Vector
+from nmrqb.quantum.rotation import SatelliteRotations, effective_rotation
 from nmrqb.quantum.star import Equilibrium, SpinRelaxation, StarSpace
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
     Delay,
+    DrivenExchange,
     Event,
     Exchange,
+    Inversion,
     Loop,
+    PseudoPure,
     Pulse,
     PulseSequence,
+    Saturation,
+    Segment,
+    SimultaneousPulses,
+    SpinLock,
 )
 from nmrqb.spins.register import SpinRegister
 
@@ -73,6 +82,24 @@ class SimulatedSequence:
         return text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Where in the sample a molecule sits: its RF fields and its offsets.
+
+    Attributes
+    ----------
+    b1_center, b1_satellite : float
+        RF field of each channel over the calibrated one.
+    offset_center_hz, offset_satellite_hz : float
+        Offsets from the carriers.
+    """
+
+    b1_center: float = 1.0
+    b1_satellite: float = 1.0
+    offset_center_hz: float = 0.0
+    offset_satellite_hz: float = 0.0
+
+
 @dataclass(slots=True)
 class StarSimulator:
     """Simulates sequences on one register; keeps what sequences of a sweep have in common.
@@ -86,20 +113,29 @@ class StarSimulator:
         multiplied by `polarisation`.
     polarisation : float
         Equilibrium polarisation of the charger for "exact".
+    conditions : Conditions
+    relaxes : bool
+        False switches T1, T2 and cross-relaxation of every spin off, to see what a sequence does
+        by itself.
     """
 
     register: SpinRegister
     equilibrium: Equilibrium = "linear"
     polarisation: float = 1.0
+    conditions: Conditions = Conditions()
+    relaxes: bool = True
     _space: StarSpace = field(init=False, repr=False)
+    _rotations: SatelliteRotations | None = field(init=False, repr=False, default=None)
     _generators: dict[object, Generator] = field(init=False, repr=False, default_factory=dict)
     _states: dict[object, tuple[NDArray[np.int64], Vector]] = field(
         init=False, repr=False, default_factory=dict
     )
+    _orders: NDArray[np.int64] = field(init=False, repr=False)
     _largest_block: int = field(init=False, repr=False, default=0)
 
     def __post_init__(self) -> None:
         self._space = StarSpace(self.register.satellites)
+        self._orders = self._space.orders
 
     def simulate(self, sequence: PulseSequence) -> SimulatedSequence:
         """Simulate one scan that starts in thermal equilibrium."""
@@ -164,9 +200,7 @@ class StarSimulator:
         identity = self._space.position(op.ONE)
 
         def cycle(vector: Vector) -> Vector:
-            for event in body:
-                vector = self._apply(event, vector, tick_s)
-            return vector
+            return self._apply(body, vector, tick_s)
 
         start = self.thermal_state()
         for _ in range(3):
@@ -203,6 +237,21 @@ class StarSimulator:
             )
         return self._battery_z(solution + unit)
 
+    def transfer(self, event: Event, tick_s: float) -> Array:
+        """Return what an event followed by a crusher does to (centre, mean satellite) z.
+
+        Shape (2, 2), for uncorrelated spins and to first order in eps: column k is the result of
+        polarisation 1 of species k alone.
+        """
+        columns = []
+        for start in ((1.0, 0.0), (0.0, 1.0)):
+            state = self._space.state(*start, "linear")
+            state = self._space.crush(self._apply((event,), state, tick_s))
+            columns.append(
+                [self._space.bloch_center(state)[2], self._space.bloch_satellite(state)[2]]
+            )
+        return np.array(columns).T
+
     def thermal_state(self) -> Vector:
         """Return the state of full thermal equilibrium."""
         center, satellite = self._equilibria()
@@ -227,65 +276,244 @@ class StarSimulator:
             restored = np.zeros_like(state)
             restored[where] = values
             return restored
-        for event in events:
-            state = self._apply(event, state, tick_s)
+        state = self._apply(events, state, tick_s)
         where = np.flatnonzero(state)
         self._states[node] = (where, state[where])
         return state
 
-    def _apply(self, event: Event, state: Vector, tick_s: float) -> Vector:
-        seconds = event.ticks * tick_s
+    def _apply(self, events: tuple[Event, ...], state: Vector, tick_s: float) -> Vector:
+        """Return the state after `events`, none of them an acquisition.
+
+        Free evolution is gathered over delays and the ends of pulses and applied at once.
+        """
+        pending = _Pending()
+        for event in _flat(events):
+            seconds = event.ticks * tick_s
+            match event:
+                case Delay() if self.register.charger.recovery is None:
+                    pending = pending.longer(seconds, seconds)
+                case Pulse():
+                    state, pending = self._pulsed(state, pending, (event,), tick_s)
+                case SimultaneousPulses():
+                    state, pending = self._pulsed(state, pending, event.pulses, tick_s)
+                case Crusher():
+                    # a gradient commutes with free precession: what it kills never comes back
+                    state = self._space.crush(self._settled(state, pending), event.residual)
+                    pending = _Pending(seconds, seconds)
+                case Inversion():
+                    state = self._settled(state, pending.longer(seconds / 2.0, seconds / 2.0))
+                    state = self._inverted(state, event)
+                    pending = _Pending(seconds / 2.0, seconds / 2.0)
+                case _:
+                    state = self._alone(event, self._settled(state, pending), seconds)
+                    pending = _Pending()
+        return self._settled(state, pending)
+
+    def _alone(self, event: Event, state: Vector, seconds: float) -> Vector:
+        """Return the state after an event that has a generator of its own."""
         match event:
             case Delay():
-                return self._propagate("free", state, seconds)
-            case Crusher():
-                # a gradient commutes with free precession: what it kills never comes back
-                return self._propagate("free", self._space.crush(state), seconds)
+                recovery = self.register.charger.recovery
+                assert recovery is not None
+                kind = ("free", recovery.effective_t1_s(seconds))
+                return self._precessed(self._propagate(kind, state, seconds), seconds)
             case Exchange():
                 kind = "exchange+relaxation" if event.relaxes else "exchange"
                 return self._propagate(kind, state, seconds)
-            case Pulse():
-                # the rotation acts in the middle of the pulse; free evolution for its length
-                state = self._propagate("free", state, seconds / 2.0)
-                state = self._rotate(event, state)
-                return self._propagate("free", state, seconds / 2.0)
-            case Loop():
-                for _ in range(event.count):
-                    for inner in event.body:
-                        state = self._apply(inner, state, tick_s)
-                return state
-            case Acquire():
+            case DrivenExchange():
+                return self._propagate(
+                    ("driven", event.nutation_hz, event.dephasing_per_s, event.relaxes),
+                    state,
+                    seconds,
+                )
+            case SpinLock():
+                return self._locked(state, event, seconds)
+            case Saturation():
+                return self._saturated(state, event, seconds)
+            case PseudoPure():
+                pure = self._space.state(event.sign, event.sign, "exact")
+                # without the identity no thermal polarisation grows: it cancels in the difference
+                pure[self._space.position(op.ONE)] = 0.0
+                return pure
+            case _:
                 raise ValueError("an acquisition must end the sequence, not stand in a loop")
 
-    def _rotate(self, pulse: Pulse, state: Vector) -> Vector:
-        self.register.species(pulse.nucleus)
-        on = "center" if pulse.nucleus == self.register.center.isotope else "satellite"
-        key = ("rotation", on, pulse.angle_rad, pulse.phase_rad)
-        if key not in self._generators:
-            # half of the rotation twice: the logarithm of a 180 degree rotation is not unique
-            half = op.rotation(pulse.angle_rad / 2.0, pulse.phase_rad)
-            matrix = self._space.rotation("center" if on == "center" else "satellite", half)
-            self._generators[key] = Generator(matrix)
-        rotated = self._generators[key].propagate(state, 2.0)
-        # what the arithmetic leaves of elements that vanish would only enlarge later blocks
-        rotated[np.abs(rotated) < 1e-15 * np.abs(rotated).max()] = 0.0
-        return rotated
+    def _settled(self, state: Vector, pending: _Pending) -> Vector:
+        """Return the state after the pending free evolution."""
+        if pending.coupled_s:
+            state = self._propagate("free", state, pending.coupled_s)
+        return self._precessed(state, pending.offset_s)
 
-    def _propagate(self, kind: str, state: Vector, seconds: float) -> Vector:
-        if kind not in self._generators:
-            self._generators[kind] = Generator(self._generator(kind))
-        generator = self._generators[kind]
-        self._largest_block = max(self._largest_block, *generator.block_sizes(state))
+    def _precessed(self, state: Vector, seconds: float) -> Vector:
+        c = self.conditions
+        if not seconds or (c.offset_center_hz == 0.0 and c.offset_satellite_hz == 0.0):
+            return state
+        offsets = 2.0 * np.pi * np.array([c.offset_center_hz, c.offset_satellite_hz])
+        return np.asarray(state * np.exp(-1j * seconds * (self._orders @ offsets)))
+
+    def _pulsed(
+        self, state: Vector, pending: _Pending, pulses: tuple[Pulse, ...], tick_s: float
+    ) -> tuple[Vector, _Pending]:
+        """Return the state after the rotations of pulses, and what is pending behind them.
+
+        Coupling and relaxation act while a pulse turns the spins: the pulse is cut into panels of
+        at most 90 degrees, each by Simpson's rule into [1/6, half turn, 4/6, half turn, 1/6].
+        """
+        whole = max(pulse.ticks for pulse in pulses) * tick_s
+        common = min(pulse.ticks for pulse in pulses) * tick_s
+        edge = (whole - common) / 2.0
+        pending = pending.longer(edge, edge)
+        steepest = max(
+            math.hypot(pulse.angle_rad, 2.0 * math.pi * self._offset_hz(pulse.nucleus) * common)
+            for pulse in pulses
+        )
+        panels = max(1, math.ceil(steepest / (math.pi / 2.0) - 1e-9))
+        turns = [self._half_turns(pulse, panels, common) for pulse in pulses]
+        idle = [n for n in self._isotopes() if n not in {pulse.nucleus for pulse in pulses}]
+        part = common / panels
+        for k in range(panels):
+            pending = pending.longer(part / 6.0, 0.0)
+            state, pending = self._settled(state, pending), _Pending()
+            for turn in turns:
+                state = turn(state)
+            state = self._propagate("free", state, 4.0 * part / 6.0)
+            for turn in turns:
+                state = turn(state)
+            pending = _Pending(part / 6.0, 0.0)
+        for isotope in idle:  # the other species precesses at its offset all the while
+            angle = 2.0 * np.pi * self._offset_hz(isotope) * common
+            which = int(isotope != self.register.center.isotope)
+            state = state * np.exp(-1j * angle * self._orders[:, which])
+        # what the arithmetic leaves of elements that vanish would only enlarge later blocks
+        state[np.abs(state) < 1e-16 * np.abs(state).max()] = 0.0
+        return state, pending.longer(edge, edge)
+
+    def _offset_hz(self, isotope: str) -> float:
+        c = self.conditions
+        central = isotope == self.register.center.isotope
+        return c.offset_center_hz if central else c.offset_satellite_hz
+
+    def _isotopes(self) -> tuple[str, str]:
+        return self.register.center.isotope, self.register.satellite.isotope
+
+    def _half_turns(self, pulse: Pulse, panels: int, seconds: float) -> Callable[[Vector], Vector]:
+        """Return the rotation of half a panel of a pulse, with its offset."""
+        self.register.species(pulse.nucleus)
+        c = self.conditions
+        central = pulse.nucleus == self.register.center.isotope
+        scale, offset = c.b1_center if central else c.b1_satellite, self._offset_hz(pulse.nucleus)
+        euler = effective_rotation(
+            pulse.angle_rad * scale / (2 * panels),
+            pulse.phase_rad,
+            2.0 * np.pi * offset * seconds / (2 * panels),
+        )
+        return self._rotation(pulse.nucleus, euler)
+
+    def _rotation(
+        self, isotope: str, euler: tuple[float, float, float]
+    ) -> Callable[[Vector], Vector]:
+        if isotope == self.register.center.isotope:
+            matrix = op.euler_rotation(euler)
+            return lambda v: np.asarray((matrix @ v.reshape(4, -1)).ravel())
+        if self._rotations is None:
+            self._rotations = SatelliteRotations(self._space)
+        rotations = self._rotations
+        return lambda v: rotations.rotate(v, euler)
+
+    def _inverted(self, state: Vector, event: Inversion) -> Vector:
+        self.register.species(event.nucleus)
+        turned = self._rotation(event.nucleus, (0.0, event.angle_rad, 0.0))(state)
+        central = event.nucleus == self.register.center.isotope
+        # the axis differs over the sample: only order 0 of this species is left
+        return self._space.crush(turned, only="center" if central else "satellite")
+
+    def _locked(self, state: Vector, event: SpinLock, seconds: float) -> Vector:
+        """Return the state after a spin lock, in the frame whose z is the lock axis."""
+        c = self.conditions
+        mismatch_hz = event.nutation_hz * (c.b1_center - c.b1_satellite)
+        # phase y: z' = (cos f, sin f, 0) by the rotation of z about the axis at f + 90 degrees
+        tilt = effective_rotation(np.pi / 2.0, event.phase_rad + np.pi / 2.0)
+        back = effective_rotation(-np.pi / 2.0, event.phase_rad + np.pi / 2.0)
+        for isotope in event.nuclei:
+            state = self._rotation(isotope, back)(state)
+        state = self._propagate(("lock", mismatch_hz), state, seconds)
+        for isotope in event.nuclei:
+            state = self._rotation(isotope, tilt)(state)
+        return state
+
+    def _saturated(self, state: Vector, event: Saturation, seconds: float) -> Vector:
+        central = event.nucleus == self.register.center.isotope
+        on: Literal["center", "satellite"] = "center" if central else "satellite"
+        key = ("saturation", on)
+        _, alone = self._space.without(on, self._generator_of("free").matrix)
+        if key not in self._generators:
+            matrix, _ = self._space.without(on, self._generator_of("free").matrix)
+            self._generators[key] = Generator(matrix)
+        return self._precessed(self._propagate(key, np.where(alone, state, 0.0), seconds), seconds)
+
+    def _propagate(self, kind: object, state: Vector, seconds: float) -> Vector:
+        generator = self._generator_of(kind)
+        self._largest_block = max(self._largest_block, generator.largest_block(state))
         return generator.propagate(state, seconds)
 
-    def _generator(self, kind: str) -> sp.csr_array:
-        coupling = self.register.coupling_hz.value
-        if kind == "exchange":
-            return self._space.exchange(coupling)
-        relaxation = self._space.relaxation(*self._relaxations(), self.equilibrium)
-        if kind == "exchange+relaxation":
-            return sp.csr_array(self._space.exchange(coupling) + relaxation)
-        return sp.csr_array(self._space.weak_coupling(coupling) + relaxation)
+    def _generator_of(self, kind: object) -> Generator:
+        if kind not in self._generators:
+            self._generators[kind] = Generator(self._matrix(kind))
+        return self._generators[kind]
+
+    def _matrix(self, kind: object) -> sp.csr_array:
+        coupling, space = self.register.coupling_hz.value, self._space
+        match kind:
+            case "free":
+                return sp.csr_array(space.weak_coupling(coupling) + self._relaxation())
+            case ("free", float(charger_t1_s)):
+                return sp.csr_array(space.weak_coupling(coupling) + self._relaxation(charger_t1_s))
+            case "exchange":
+                return space.exchange(coupling)
+            case "exchange+relaxation":
+                return sp.csr_array(space.exchange(coupling) + self._relaxation())
+            case ("driven", float(nutation_hz), float(dephasing_per_s), bool(relaxes)):
+                central = self.register.center.role == "charger"
+                dephasing = op.relaxation(math.inf, 2.0 / dephasing_per_s if dephasing_per_s else (
+                    math.inf
+                ), 0.0)
+                total = space.exchange(coupling) + space.drive(
+                    "center" if central else "satellite", 2.0 * np.pi * nutation_hz
+                )
+                total = total + (
+                    space.on_center(dephasing) if central else space.on_satellites(dephasing)
+                )
+                return sp.csr_array(total + self._relaxation() if relaxes else total)
+            case ("lock", float(mismatch_hz)):
+                total = space.exchange(coupling / 2.0) + self._lock_relaxation()
+                half = np.pi * mismatch_hz
+                precession = sp.dia_array(
+                    ((-1j * space.precession(half, -half))[None], [0]), shape=total.shape
+                )
+                return sp.csr_array(total + precession)
+            case _:
+                raise ValueError(f"no such generator: {kind!r}")
+
+    def _relaxation(self, charger_t1_s: float | None = None) -> sp.csr_array:
+        space = self._space
+        if not self.relaxes:
+            return sp.csr_array((space.dimension, space.dimension), dtype=np.complex128)
+        return space.relaxation(
+            *self._relaxations(charger_t1_s), self.equilibrium, self.register.pair_rate_per_s
+        )
+
+    def _lock_relaxation(self) -> sp.csr_array:
+        """Return T1rho along the lock and the mean of 1/T1 and 1/T2 across it; no equilibrium."""
+        space = self._space
+        if not self.relaxes:
+            return sp.csr_array((space.dimension, space.dimension), dtype=np.complex128)
+        spins = []
+        for species in (self.register.center, self.register.satellite):
+            across = 0.5 / species.t1_s.value + 0.5 / species.t2_s.value
+            spins.append(
+                SpinRelaxation(t1_s=species.spin_lock_t1_s, t2_s=1.0 / across, equilibrium=0.0)
+            )
+        return space.relaxation(*spins, self.equilibrium)
 
     def _equilibria(self) -> tuple[float, float]:
         register = self.register
@@ -294,21 +522,47 @@ class StarSimulator:
         charger = scale * register.charger_equilibrium
         return (battery, charger) if register.center.role == "battery" else (charger, battery)
 
-    def _relaxations(self) -> tuple[SpinRelaxation, SpinRelaxation]:
-        center, satellite = self._equilibria()
-        register = self.register
-        return (
+    def _relaxations(
+        self, charger_t1_s: float | None = None
+    ) -> tuple[SpinRelaxation, SpinRelaxation]:
+        center, satellite = (
             SpinRelaxation(
-                t1_s=register.center.t1_s.value,
-                t2_s=register.center.t2_s.value,
-                equilibrium=center,
-            ),
-            SpinRelaxation(
-                t1_s=register.satellite.t1_s.value,
-                t2_s=register.satellite.t2_s.value,
-                equilibrium=satellite,
-            ),
+                t1_s=(
+                    charger_t1_s
+                    if charger_t1_s is not None and species.role == "charger"
+                    else species.t1_s.value
+                ),
+                t2_s=species.t2_s.value,
+                equilibrium=equilibrium,
+            )
+            for species, equilibrium in zip(
+                (self.register.center, self.register.satellite), self._equilibria(), strict=True
+            )
         )
+        return center, satellite
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """Free evolution not yet applied: time of coupling and relaxation, time of the offsets."""
+
+    coupled_s: float = 0.0
+    offset_s: float = 0.0
+
+    def longer(self, coupled_s: float, offset_s: float) -> _Pending:
+        return _Pending(self.coupled_s + coupled_s, self.offset_s + offset_s)
+
+
+def _flat(events: tuple[Event, ...]) -> Iterator[Event]:
+    """Yield the events with loops run and segments opened."""
+    for event in events:
+        if isinstance(event, Loop):
+            for _ in range(event.count):
+                yield from _flat(event.body)
+        elif isinstance(event, Segment):
+            yield from _flat(event.body)
+        else:
+            yield event
 
 
 def _without_single_loops(events: tuple[Event, ...]) -> Iterator[Event]:

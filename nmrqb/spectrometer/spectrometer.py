@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from nmrqb.spins.nuclei import nucleus
+from nmrqb.spins.register import Measured
 from nmrqb.units import FILE_CONFIG, Unit, format_quantity
+
+
+InversionKind = Literal["hard", "composite", "adiabatic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InversionPulse:
+    """An inversion pulse as it was measured on this probe: z becomes -efficiency z.
+
+    Attributes
+    ----------
+    kind : {"hard", "composite", "adiabatic"}
+    efficiency : Measured
+        0 to 1: minus the polarisation just after the pulse over that before.
+    length_s : float
+    power_watt : float
+        Peak power.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+
+    kind: InversionKind
+    efficiency: Annotated[Measured, Unit("share", above=0.0, at_most=1.0)]
+    length_s: Annotated[float, Unit("time", above=0.0, at_most=1.0)]
+    power_watt: Annotated[float, Unit("power", above=0.0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +53,19 @@ class Channel:
         Power of broadband decoupling.
     maximum_decoupling_s : float
         Longest decoupling of one scan.
+    inversions : tuple of InversionPulse
+        Measured inversions.  A hard or composite inversion that is not listed is simulated from
+        its pulses; an adiabatic one must be listed.
+    b1_spread : float
+        Relative standard deviation of the RF field over the sample.
+    maximum_spin_lock_s, strongest_spin_lock_hz : float or None
+        Longest and strongest spin lock (nutation frequency); None: no spin lock on this channel.
+    saturation_power_watt, maximum_saturation_s : float or None
+        Weak RF that saturates the nucleus during waits; None: none on this channel.
+    maximum_mean_power_watt : float or None
+        Mean RF power over one scan above which the sample or the probe heats noticeably.
+    filling_quality : float or None
+        Filling factor times quality factor of the coil, for radiation damping.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -39,6 +78,14 @@ class Channel:
     maximum_duty: float
     decoupling_power_watt: Annotated[float, Unit("power", above=0.0)]
     maximum_decoupling_s: Annotated[float, Unit("time", at_least=0.0)]
+    inversions: tuple[InversionPulse, ...] = ()
+    b1_spread: float = 0.0
+    maximum_spin_lock_s: Annotated[float, Unit("time", above=0.0)] | None = None
+    strongest_spin_lock_hz: Annotated[float, Unit("frequency", above=0.0)] | None = None
+    saturation_power_watt: Annotated[float, Unit("power", above=0.0)] | None = None
+    maximum_saturation_s: Annotated[float, Unit("time", above=0.0)] | None = None
+    maximum_mean_power_watt: Annotated[float, Unit("power", above=0.0)] | None = None
+    filling_quality: float | None = None
 
     def __post_init__(self) -> None:
         nucleus(self.nucleus)
@@ -51,6 +98,28 @@ class Channel:
                 f"`pulse_power` must be at most maximum_power = {self.maximum_power_watt} W, "
                 f"but is {self.pulse_power_watt} W"
             )
+        kinds = [inversion.kind for inversion in self.inversions]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"`inversions` must list each kind once, but lists {kinds}")
+        if not 0.0 <= self.b1_spread <= 0.3:
+            raise ValueError(f"`b1_spread` must be 0 to 0.3, but is {self.b1_spread}")
+        if (self.maximum_spin_lock_s is None) != (self.strongest_spin_lock_hz is None):
+            raise ValueError("`maximum_spin_lock` and `strongest_spin_lock` must be given together")
+        if (self.saturation_power_watt is None) != (self.maximum_saturation_s is None):
+            raise ValueError("`saturation_power` and `maximum_saturation` must be given together")
+        if self.filling_quality is not None and not 0.0 < self.filling_quality < 1e5:
+            raise ValueError(
+                f"`filling_quality` must be above 0 and below 1e5, but is {self.filling_quality}"
+            )
+
+    def inversion(self, kind: InversionKind) -> InversionPulse | None:
+        """Return the measured inversion pulse of a kind, if there is one."""
+        return next((pulse for pulse in self.inversions if pulse.kind == kind), None)
+
+    def power_at(self, nutation_hz: float) -> float:
+        """Return the power in watt of a nutation frequency, from the calibrated pulse."""
+        calibrated_hz = 1.0 / (4.0 * self.pulse_90_s)
+        return self.pulse_power_watt * (nutation_hz / calibrated_hz) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +140,8 @@ class Spectrometer:
         Receiver: shortest dwell time, wait between pulse and acquisition.
     maximum_points, maximum_list : int
         Complex points of one FID, entries of one list.
+    crusher_residual : float
+        What a crusher leaves of the signal that it should destroy.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -86,6 +157,7 @@ class Spectrometer:
     dead_time_s: Annotated[float, Unit("time", at_least=0.0)]
     maximum_points: int
     maximum_list: int
+    crusher_residual: float = 0.0
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -96,6 +168,10 @@ class Spectrometer:
             raise ValueError(f"`channels` must name each nucleus once, but names {listed}")
         if self.maximum_points < 1 or self.maximum_list < 1:
             raise ValueError("`maximum_points` and `maximum_list` must be at least 1")
+        if not 0.0 <= self.crusher_residual <= 0.5:
+            raise ValueError(
+                f"`crusher_residual` must be 0 to 0.5, but is {self.crusher_residual}"
+            )
 
     def channel(self, isotope: str) -> Channel:
         """Return the channel of a nucleus.

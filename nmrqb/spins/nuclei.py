@@ -19,6 +19,8 @@ PROTON_MAGNETOGYRIC_RATIO = 2.6752218744e8
 PLANCK = 6.62607015e-34
 #: J/K, exact
 BOLTZMANN = 1.380649e-23
+#: 1/mol, exact
+AVOGADRO = 6.02214076e23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from nmrqb.spins.nuclei import Nucleus, nucleus
+from nmrqb.spins.nuclei import AVOGADRO, PLANCK, Nucleus, nucleus
+from nmrqb.spins.recovery import Recovery
 from nmrqb.units import FILE_CONFIG, Unit, format_quantity
 
 Role = Literal["battery", "charger"]
@@ -83,6 +84,10 @@ class Species:
         Decay of the free induction decay, T2* <= T2: the line width is 1/(pi T2*).
     shift_ppm : float
         Chemical shift of the line.
+    t1_rho_s : Measured or None
+        Relaxation along a spin lock, T2 <= T1rho <= T1; T2, its lower limit, where None.
+    recovery : Recovery or None
+        Of chargers whose longitudinal recovery is not one exponential.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -93,6 +98,8 @@ class Species:
     t2_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
     t2_star_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
     shift_ppm: Annotated[float, Unit("chemical shift", at_least=-1e4, at_most=1e4)] = 0.0
+    t1_rho_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)] | None = None
+    recovery: Recovery | None = None
 
     def __post_init__(self) -> None:
         nucleus(self.isotope)
@@ -107,6 +114,29 @@ class Species:
                 f"`t2_star` must be at most T2 = {format_quantity(t2, 'time')}, "
                 f"but is {format_quantity(t2_star, 'time')}"
             )
+
+        if self.t1_rho_s is not None:
+            t1_rho = self.t1_rho_s.value
+            if not t2 * (1.0 - 1e-12) <= t1_rho <= max(t1, t2) * (1.0 + 1e-12):
+                raise ValueError(
+                    f"`t1_rho` must be T2 to T1, {format_quantity(t2, 'time')} to "
+                    f"{format_quantity(max(t1, t2), 'time')}, but is "
+                    f"{format_quantity(t1_rho, 'time')}"
+                )
+        if self.recovery is not None:
+            if self.role != "charger":
+                raise ValueError("`recovery` belongs to the charger: a battery has one T1")
+            fastest = self.recovery.effective_t1_s(0.0)
+            if t2 > 2.0 * fastest:
+                raise ValueError(
+                    "`t2` must be at most twice the fastest recovery time, "
+                    f"{format_quantity(2.0 * fastest, 'time')}, but is {format_quantity(t2, 'time')}"
+                )
+
+    @property
+    def spin_lock_t1_s(self) -> float:
+        """T1rho, or T2 where it was not measured."""
+        return self.t2_s.value if self.t1_rho_s is None else self.t1_rho_s.value
 
     @property
     def nucleus(self) -> Nucleus:
@@ -128,6 +158,11 @@ class SpinRegister:
     coupling_hz : Measured
         J between the centre and each satellite, Hz, sign included.
     field_tesla, temperature_kelvin : Measured
+    dipolar_share : Measured or None
+        Share (0 to 1) of the battery's 1/T1 that is dipolar relaxation by the chargers: the source
+        of the nuclear Overhauser effect.  None: no such effect.
+    concentration_molar : Measured or None
+        Of the molecules, all isotopologues, mol/L: for radiation damping by the chargers.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -139,6 +174,10 @@ class SpinRegister:
     coupling_hz: Annotated[Measured, Unit("frequency", at_least=-1e5, at_most=1e5)]
     field_tesla: Annotated[Measured, Unit("magnetic field", above=0.0, at_most=50.0)]
     temperature_kelvin: Annotated[Measured, Unit("temperature", above=0.0, at_most=1e4)]
+    dipolar_share: Annotated[Measured, Unit("share", at_least=0.0, at_most=1.0)] | None = None
+    concentration_molar: (
+        Annotated[Measured, Unit("concentration", above=0.0, at_most=200.0)] | None
+    ) = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -156,6 +195,16 @@ class SpinRegister:
                 "centre and satellites must be different isotopes (the coupling is taken as "
                 f"weak), but both are {self.center.isotope}"
             )
+        if self.center.role == "charger":
+            # each battery satellite relaxes the one central charger
+            fastest = self.satellites * self.pair_rate_per_s
+            if fastest > 1.0 / self.center.t1_s.value:
+                raise ValueError(
+                    "`dipolar_share` must leave the charger its T1: the batteries alone would relax "
+                    f"it in {format_quantity(1.0 / fastest, 'time')}"
+                )
+        elif self.pair_rate_per_s > 1.0 / self.satellite.t1_s.value:
+            raise ValueError("`dipolar_share` must leave the chargers their T1")
 
     @property
     def battery(self) -> Species:
@@ -186,6 +235,36 @@ class SpinRegister:
     def must_invert_chargers(self) -> bool:
         """True where gamma_B gamma_C > 0: chargers left on +z would discharge the battery."""
         return self.battery.nucleus.sign * self.charger.nucleus.sign > 0
+
+    @property
+    def pair_rate_per_s(self) -> float:
+        """Dipolar relaxation rate of one spin by one spin of the other species (1/s)."""
+        if self.dipolar_share is None:
+            return 0.0
+        partners = self.satellites if self.center.role == "battery" else 1
+        return self.dipolar_share.value / (partners * self.battery.t1_s.value)
+
+    @property
+    def pseudo_pure_amplitude(self) -> float:
+        """Largest pseudo-pure amplitude a of rho = (1 - a)/d + a |g><g|, in units of eps.
+
+        The populations but the largest are averaged: a = sum of the equilibrium polarisations
+        over (2^(N+1) - 1).
+        """
+        satellite = self.satellite.role == "battery"
+        n_battery, n_charger = (self.satellites, 1) if satellite else (1, self.satellites)
+        total = n_battery * self.equilibrium_ratio + n_charger
+        return float(total / (2.0 ** (self.satellites + 1) - 1.0))
+
+    @property
+    def charger_magnetisation(self) -> float | None:
+        """Equilibrium magnetisation M0 of the charger nuclei of the whole sample, A/m."""
+        if self.concentration_molar is None:
+            return None
+        spins = self.satellites if self.satellite.role == "charger" else 1
+        density = 1e3 * AVOGADRO * self.concentration_molar.value * spins
+        moment = abs(self.charger.nucleus.gamma_rad_per_s_tesla) * PLANCK / (4.0 * math.pi)
+        return density * moment * self.eps
 
     @property
     def eps(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,22 @@ from numpy.typing import NDArray
 
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import slowest_mode_time, threshold_time
+from nmrqb.battery.energy import CHARGER_ENERGY_UNIT, NMR_ENERGY_UNIT
 from nmrqb.compiler.compile import CompiledProtocol, compile_protocol
 from nmrqb.errors import InputError
 from nmrqb.files.toml import read_protocol, read_register, read_spectrometer
 from nmrqb.models.closed_map import ClosedMap
+from nmrqb.models.exchange import first_maximum, inept_transfer, unitary_bound
 from nmrqb.protocol.protocol import Protocol
-from nmrqb.protocol.steps import ExchangeStep, Reenergise
-from nmrqb.sequence.events import Loop, PulseSequence
+from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, Reenergise
+from nmrqb.sequence.events import Event, Loop, PulseSequence, Segment
+from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import Species, SpinRegister
 
 Array = NDArray[np.float64]
+Simulator = StarSimulator | EnsembleSimulator
 
 #: saturated: within 1 % of the way from the start to the fixed point
 SATURATION = 0.01
@@ -42,8 +47,14 @@ class Plan:
 
     @property
     def is_charging(self) -> bool:
-        """True where the cycle holds an exchange with the charger."""
-        return any(isinstance(s, ExchangeStep) for s in self.protocol.cycle)
+        """True where the cycle holds a transfer from the charger."""
+        kinds = (ExchangeStep, Inept, DrivenExchangeStep)
+        return any(isinstance(s, kinds) for s in self.protocol.cycle)
+
+    @property
+    def is_driven(self) -> bool:
+        """True where the charger is driven while it exchanges: no closed map applies."""
+        return any(isinstance(s, DrivenExchangeStep) for s in self.protocol.cycle)
 
     @property
     def is_reenergised(self) -> bool:
@@ -68,6 +79,13 @@ class Plan:
         base_hz = self.observed.nucleus.larmor_hz(self.register.field_tesla.value)
         return (self.observed.shift_ppm - self.carrier_ppm) * base_hz * 1e-6
 
+    @property
+    def reference_polarisation(self) -> float:
+        """Polarisation r_z of the reference, in eps or in the pseudo-pure amplitude."""
+        if self.protocol.start == "pseudo-pure":
+            return 1.0
+        return self.register.equilibrium_ratio if self.observed.role == "battery" else 1.0
+
     def __str__(self) -> str:
         return f"{self.protocol}\n{self.register}\n{self.compiled}"
 
@@ -80,8 +98,14 @@ class Prediction:
     ----------
     simulated : tuple of SimulatedSequence
     reference : SimulatedSequence or None
-    exact, closed : ChargingCurve
+    exact : ChargingCurve
         One point for each row.
+    closed : ChargingCurve or None
+        By the closed map; None where it does not apply (a driven charger, a calibration that
+        reads transverse polarisation).
+    other_transfers : dict
+        What other ways of charging move at best in one shot, beside the exchange of the plan, in
+        units of the chargers' polarisation (per battery).
     p_star_exact, p_star_closed : ndarray, shape (rows,), or None
         Fixed point of each row's cycle (spin label, units of eps, at the end of the cycle).
     cycles_to_saturation, cycles_to_saturation_closed : int or None
@@ -94,7 +118,8 @@ class Prediction:
     simulated: tuple[SimulatedSequence, ...]
     reference: SimulatedSequence | None
     exact: ChargingCurve
-    closed: ChargingCurve
+    closed: ChargingCurve | None
+    other_transfers: dict[str, float]
     p_star_exact: Array | None
     p_star_closed: Array | None
     cycles_to_saturation: int | None
@@ -154,60 +179,148 @@ def _name_or_path(text: str) -> str | Path:
     return Path(text) if text.endswith(".toml") else text
 
 
-def predict(plan: Plan, simulator: StarSimulator | None = None) -> Prediction:
+def make_simulator(plan: Plan) -> Simulator:
+    """Return the simulator of a plan: one molecule, or the sample as the plan describes it."""
+    wanted, register = plan.protocol.simulation, plan.register
+    if wanted.b1_points == 1 and wanted.offset_points == 1:
+        return StarSimulator(register)
+    spread = tuple(
+        plan.spectrometer.channel(s.isotope).b1_spread for s in (register.center, register.satellite)
+    )
+    members = ensemble(
+        register,
+        b1_spread=(spread[0], spread[1]),
+        b1_points=wanted.b1_points,
+        offset_points=wanted.offset_points,
+    )
+    return EnsembleSimulator(register, members)
+
+
+def make_closed_map(plan: Plan) -> ClosedMap:
+    """Return the closed map, with what each segment of the plan does by itself."""
+    alone = StarSimulator(plan.register, relaxes=False)
+    tick_s = plan.spectrometer.tick_s
+    sequences = [*plan.compiled.sequences, *([r] if (r := plan.compiled.reference) else [])]
+    found = {}
+    for events in (plan.compiled.cycle, *(s.events for s in sequences)):
+        for segment in _segments(events):
+            if segment not in found:
+                found[segment] = alone.transfer(segment, tick_s)
+    return ClosedMap(register=plan.register, tick_s=tick_s, segments=found)
+
+
+def _segments(events: tuple[Event, ...]) -> Iterator[Segment]:
+    for event in events:
+        if isinstance(event, Segment):
+            yield event
+        elif isinstance(event, Loop):
+            yield from _segments(event.body)
+
+
+def curve_of(
+    plan: Plan,
+    r_z: Array,
+    times: Array,
+    provenance: str,
+    covariance: Array | None = None,
+) -> ChargingCurve:
+    """Return polarisations of a plan's rows as its kind of charging curve.
+
+    Parameters
+    ----------
+    plan : Plan
+    r_z : ndarray, shape (rows,)
+        Energy label; units of eps, or of the pseudo-pure amplitude.
+    times : ndarray, shape (rows,)
+    provenance : str
+    covariance : ndarray, shape (rows, rows), optional
+    """
+    cycles = np.array([plan.protocol.at(row).cycles for row in range(plan.protocol.rows)])
+    if plan.protocol.start == "pseudo-pure":
+        register = plan.register
+        return ChargingCurve.from_pseudo_pure(
+            times=times,
+            r_z=r_z,
+            batteries=register.satellites if register.satellite.role == "battery" else 1,
+            cycles=cycles,
+            covariance=covariance,
+            provenance=provenance,
+        )
+    battery = plan.protocol.fid.target == "battery"
+    return ChargingCurve.from_magnetisation(
+        times=times,
+        r_z=r_z,
+        cycles=cycles,
+        covariance=covariance,
+        start="thermal",
+        provenance=provenance,
+        energy_unit=NMR_ENERGY_UNIT if battery else CHARGER_ENERGY_UNIT,
+    )
+
+
+def predict(plan: Plan, simulator: Simulator | None = None) -> Prediction:
     """Simulate every row exactly, and by the closed map beside it."""
     compiled, register = plan.compiled, plan.register
-    simulator = simulator or StarSimulator(register)
+    simulator = simulator or make_simulator(plan)
     simulated = tuple(simulator.simulate(s) for s in compiled.sequences)
     reference = simulator.simulate(compiled.reference) if compiled.reference else None
-    closed_map = ClosedMap(register=register, tick_s=plan.spectrometer.tick_s)
     observed_battery = plan.protocol.fid.target == "battery"
-    # the last checkpoint lies behind the read-out pulse: the detected vector is z before it,
-    # apart from what the pulse and the dead time lose; the reference loses the same
-    equilibrium = register.equilibrium_ratio
-    if observed_battery and reference is not None and reference.detected is not None:
-        scale = equilibrium / reference.detected[0]
+    # the detected vector is z before the read-out pulse, apart from what the pulse and the dead
+    # time lose; the reference loses the same
+    if reference is not None and reference.detected is not None:
+        scale = plan.reference_polarisation / reference.detected[0]
         r_exact = np.array([scale * s.detected[0] for s in simulated if s.detected is not None])
     else:
-        r_exact = np.array([register.battery.nucleus.sign * s.battery_z[-1] for s in simulated])
-    closed_p = np.array([closed_map.detected(s) for s in compiled.sequences])
+        levels = [s.battery_z[-1] if observed_battery else s.charger_z[-1] for s in simulated]
+        r_exact = plan.observed.nucleus.sign * np.array(levels)
     times = row_times(plan)
-    cycles = np.array([plan.protocol.at(row).cycles for row in range(plan.protocol.rows)])
-    common: dict[str, Any] = {"times": times, "cycles": cycles, "start": "thermal"}
-    exact = ChargingCurve.from_magnetisation(
-        r_z=r_exact, provenance=f"exact simulation: {simulator.engine}", **common
-    )
-    closed = ChargingCurve.from_magnetisation(
-        r_z=register.battery.nucleus.sign * closed_p, provenance="closed map", **common
-    )
-    p_exact = p_closed = None
+    exact = curve_of(plan, r_exact, times, f"exact simulation: {simulator.engine}")
+    closed = p_exact = p_closed = None
     approach = _Approach(tau={})
-    if plan.is_reenergised:
-        bodies = [_steady_cycle(s) for s in compiled.sequences]
-        fallback = compiled.cycle
-        tick = plan.spectrometer.tick_s
-        kept: dict[Any, tuple[float, float]] = {}
-        for body in bodies:
-            cycle = body or fallback
-            if cycle not in kept:
-                kept[cycle] = (
-                    simulator.fixed_point(cycle, tick),
-                    closed_map.fixed_point(cycle),
-                )
-        pairs = np.array([kept[body or fallback] for body in bodies])
-        p_exact, p_closed = pairs[:, 0], pairs[:, 1]
-        approach = _approach(plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0]))
+    if not plan.is_driven and plan.protocol.fid.excitation == "90":
+        closed_map = make_closed_map(plan)
+        closed_p = np.array(
+            [closed_map.detected(s, plan.observed.role) for s in compiled.sequences]
+        )
+        closed = curve_of(plan, plan.observed.nucleus.sign * closed_p, times, "closed map")
+        if plan.is_reenergised and observed_battery:
+            tick = plan.spectrometer.tick_s
+            bodies = [_steady_cycle(s) or compiled.cycle for s in compiled.sequences]
+            kept = {
+                body: (simulator.fixed_point(body, tick), closed_map.fixed_point(body))
+                for body in dict.fromkeys(bodies)
+            }
+            pairs = np.array([kept[body] for body in bodies])
+            p_exact, p_closed = pairs[:, 0], pairs[:, 1]
+            approach = _approach(
+                plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0])
+            )
     return Prediction(
         simulated=simulated,
         reference=reference,
         exact=exact,
         closed=closed,
+        other_transfers=_other_transfers(register) if plan.is_charging else {},
         p_star_exact=p_exact,
         p_star_closed=p_closed,
         cycles_to_saturation=approach.cycles,
         cycles_to_saturation_closed=approach.cycles_closed,
         tau=approach.tau,
     )
+
+
+def _other_transfers(register: SpinRegister) -> dict[str, float]:
+    """Return the best single shots of exchange and INEPT, and the bound of any unitary."""
+    central = register.center.role == "battery"
+    n = register.satellites
+    share = 1.0 if central else 1.0 / n
+    found = {
+        "exchange": share * first_maximum(n)[1],
+        "refocused INEPT": inept_transfer(n, to_center=central),
+    }
+    if central:
+        found["bound of any unitary"] = unitary_bound(n)
+    return found
 
 
 def row_times(plan: Plan) -> Array:
@@ -233,7 +346,7 @@ class _Approach:
 
 
 def _approach(
-    plan: Plan, simulator: StarSimulator, closed_map: ClosedMap, p_exact: float, p_closed: float
+    plan: Plan, simulator: Simulator, closed_map: ClosedMap, p_exact: float, p_closed: float
 ) -> _Approach:
     """Follow the first row's cycle, exactly and by the closed map, to its fixed points."""
     factor = abs(closed_map.slowest_factor(plan.compiled.cycle))
@@ -241,6 +354,10 @@ def _approach(
         return _Approach()
     needed = 1 if factor < 1e-12 else math.ceil(-math.log(1e-8) / -math.log(factor))
     count = max(8, min(needed, _MAX_EXTENDED_CYCLES))
+    if any(True for _ in _segments(plan.compiled.cycle)):
+        # each pulse train of a many-spin cycle costs tenths of a second: what the sweep needs
+        longest = max(plan.protocol.at(row).cycles for row in range(plan.protocol.rows))
+        count = max(8, min(count, longest))
     once = replace(plan.protocol.at(0), sweep=None)
     none, extended = (
         compile_protocol(replace(once, cycles=n), plan.register, plan.spectrometer).sequences[0]

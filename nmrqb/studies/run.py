@@ -15,7 +15,9 @@ from scipy import stats
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
 from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.coupling import fit_coupling
 from nmrqb.analysis.curves import fit_charging, fit_recovery
+from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import DEFINITIONS
@@ -30,7 +32,7 @@ from nmrqb.simulate.acquisition import (
     noise_free_fid,
     receiver_noise,
 )
-from nmrqb.studies.plan import Plan, Prediction, make_plan, predict, row_times
+from nmrqb.studies.plan import Plan, Prediction, curve_of, make_plan, predict, row_times
 
 Array = NDArray[np.float64]
 
@@ -78,23 +80,7 @@ class RunResult:
 
     def verdict(self) -> list[str]:
         """Return the verdict in words, one sentence each."""
-        register, curve = self.plan.register, self.measured
-        best = int(np.argmax(curve.energy))
-        spread = curve.energy_stderr[best] if curve.energy_stderr is not None else 0.0
-        words = []
-        if self.plan.is_charging:
-            sign = float(curve.energy[best])
-            if sign > 2.0 * spread:
-                words.append(
-                    f"The {register.battery.isotope} battery is charged: its largest energy is "
-                    f"{sign:.4g} +- {spread:.2g} {curve.energy_unit}, of which the battery can "
-                    f"give {curve.ergotropy[best]:.4g} as work ({curve.ergotropy_kind} ergotropy)."
-                )
-            else:
-                words.append(
-                    f"The {register.battery.isotope} battery is NOT charged: no energy above the "
-                    "identity level was found; its state is passive within the noise."
-                )
+        words = self._charging_words() if self.plan.is_charging else []
         exact = self.comparisons[0]
         agree = "agrees with" if exact.p_value >= _LEAST_P_VALUE else "CONTRADICTS"
         words.append(
@@ -103,6 +89,45 @@ class RunResult:
         )
         words += [f"LIMIT VIOLATED: {v}." for v in self.plan.compiled.violations]
         words += [f"{w}." for w in self.plan.compiled.warnings]
+        return words
+
+    def _charging_words(self) -> list[str]:
+        register, curve = self.plan.register, self.measured
+        best = int(np.argmax(curve.energy))
+        energy = float(curve.energy[best])
+        spread = 0.0 if curve.energy_stderr is None else float(curve.energy_stderr[best])
+        words = []
+        if energy > 2.0 * spread:
+            words.append(
+                f"The {register.battery.isotope} battery is charged: its largest energy is "
+                f"{energy:.4g} +- {spread:.2g} {curve.energy_unit}, of which the battery can "
+                f"give {curve.ergotropy[best]:.4g} as work ({curve.ergotropy_kind} ergotropy)."
+            )
+        else:
+            words.append(
+                f"The {register.battery.isotope} battery is NOT charged: no energy above the "
+                "identity level was found; its state is passive within the noise."
+            )
+        if curve.start == "pseudo-pure":
+            share = pseudo_pure_signal(self.plan)
+            words.append(
+                f"The pseudo-pure start costs signal: one scan gives {share:.3g} of the thermal "
+                f"reference's, {1.0 / share**2:.3g} times the scans for the same ratio. Work that "
+                "lies in coherence or in correlations of the batteries is not in this read-out."
+            )
+        elif self.plan.is_driven and self.plan.protocol.start == "thermal":
+            words.append(
+                "A driven, dephased charger does no work on thermal spins: to first order in eps "
+                "every deviation relaxes to the identity level; only a pure or pseudo-pure start "
+                "stores anything here."
+            )
+        others = self.prediction.other_transfers
+        if others:
+            listed = ", ".join(f"{name} {value:.4g}" for name, value in others.items())
+            words.append(
+                "Best single shots for this star, polarisation of a battery in units of a full "
+                f"charger's: {listed}."
+            )
         return words
 
     def to_result(self) -> dict[str, Any]:
@@ -151,10 +176,8 @@ def run_plan(plan: Plan, data: Path, prediction: Prediction | None = None) -> Ru
     prediction : Prediction, optional
         Of the same plan, where it is already known.
     """
-    if plan.compiled.reference is None or plan.protocol.fid.target != "battery":
-        raise InputError(
-            "a run needs a thermal reference and reads the battery", file=plan.file, key="reference"
-        )
+    if plan.compiled.reference is None:
+        raise InputError("a run needs a reference", file=plan.file, key="reference")
     seed = plan.protocol.simulation.seed
     if seed is None:
         seed = secrets.randbits(63)
@@ -175,24 +198,24 @@ def run_plan(plan: Plan, data: Path, prediction: Prediction | None = None) -> Ru
 
 def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> RunResult:
     """Fit a series that was measured (or simulated) by a plan, and compare it."""
-    register = plan.register
     assert series.reference_row is not None
-    line = fit_series(series, [battery_region(plan, series)]).regions[0]
-    calibrated = polarisation_from_reference(line, series.reference_row, register.equilibrium_ratio)
+    line = fit_series(series, [observed_region(plan, series)]).regions[0]
+    calibrated = polarisation_from_reference(
+        line, series.reference_row, plan.reference_polarisation
+    )
     rows = np.arange(series.rows) != series.reference_row
     times = series.row_times_s if series.row_times_s is not None else series.axis.values
-    measured = ChargingCurve.from_magnetisation(
-        times=times[rows],
-        r_z=calibrated.r_z,
-        covariance=calibrated.covariance,
-        cycles=prediction.exact.cycles,
-        start="thermal",
-        provenance=f"fit of {series.provenance} ({series.rows} rows)",
+    measured = curve_of(
+        plan,
+        calibrated.r_z,
+        times[rows],
+        f"fit of {series.provenance} ({series.rows} rows)",
+        calibrated.covariance,
     )
     fit, reason, truth = _fit(plan, measured, prediction.exact, calibrated)
-    comparisons = (
-        compare_curves(measured, prediction.exact, "the exact simulation"),
-        compare_curves(measured, prediction.closed, "the closed map"),
+    predicted = {"the exact simulation": prediction.exact, "the closed map": prediction.closed}
+    comparisons = tuple(
+        compare_curves(measured, curve, name) for name, curve in predicted.items() if curve
     )
     return RunResult(
         plan=plan,
@@ -235,8 +258,12 @@ def simulate_measurement(plan: Plan, prediction: Prediction, seed: int) -> Serie
     )
     scans = plan.protocol.scans
     snr = plan.protocol.simulation.reference_snr
+    amplitude = float(np.abs(fids[0, 0]))
+    if plan.protocol.start == "pseudo-pure":
+        # the reference that sets the noise is the thermal one; the pseudo-pure signal is smaller,
+        # and the half of the scans that is subtracted holds none of it
+        fids = fids * pseudo_pure_signal(plan)
     if snr is not None:
-        amplitude = float(np.abs(fids[0, 0]))
         sigma = noise_for_snr(amplitude, snr, dwell, species.t2_star_s.value)
         noise = [
             receiver_noise(fids.shape[1:], sigma, np.random.default_rng(child))
@@ -259,11 +286,20 @@ def simulate_measurement(plan: Plan, prediction: Prediction, seed: int) -> Serie
     )
 
 
-def battery_region(plan: Plan, series: Series) -> tuple[float, float]:
-    """Return the region of the battery's line: 40 line widths to either side, within the band."""
-    battery = plan.register.battery
-    width = REGION_WIDTHS / (np.pi * battery.t2_star_s.value)
-    middle = float(series.offset_hz(battery.shift_ppm))
+def pseudo_pure_signal(plan: Plan) -> float:
+    """Return the pseudo-pure signal of a scan over the thermal one of the battery.
+
+    Half of the scans are without the preparation and subtracted: they add noise only.
+    """
+    register = plan.register
+    return 0.5 * register.pseudo_pure_amplitude / register.equilibrium_ratio
+
+
+def observed_region(plan: Plan, series: Series) -> tuple[float, float]:
+    """Return the region of the observed line: 40 line widths to either side, within the band."""
+    species = plan.observed
+    width = REGION_WIDTHS / (np.pi * species.t2_star_s.value)
+    middle = float(series.offset_hz(species.shift_ppm))
     edge = 0.48 * series.spectral_width_hz
     low, high = max(middle - width, -edge), min(middle + width, edge)
     ends = series.ppm(np.array([low, high]))
@@ -292,13 +328,25 @@ def _fit(
         plan.protocol.sweep is not None and plan.protocol.sweep.key == "cycles"
     ):
         return None, "tau and E(inf) need the number of cycles as the sweep", None
-    function = fit_charging if plan.protocol.model == "charging" else fit_recovery
-    # recovery is fitted to the magnetisation, charging to the energy
+    own = calibrated.own_covariance
+    # charging is fitted to the energy, everything else to the magnetisation
     sign = 1.0 if plan.protocol.model == "charging" else -1.0
+
+    def fitted(energy: Array, scale_error: float) -> CurveFit:
+        y = sign * energy
+        match plan.protocol.model:
+            case "charging":
+                return fit_charging(measured.times, y, own, scale_error)
+            case "recovery":
+                return fit_recovery(measured.times, y, own, scale_error)
+            case "nutation":
+                return fit_nutation(measured.times, y, own)
+            case "coupling":
+                n = plan.register.satellites if plan.observed is plan.register.center else 1
+                return fit_coupling(measured.times, y, own, partners=n)
+
     try:
-        own = calibrated.own_covariance
-        fit = function(measured.times, sign * measured.energy, own, calibrated.scale_error)
-        truth = function(measured.times, sign * exact.energy, own)
+        fit, truth = fitted(measured.energy, calibrated.scale_error), fitted(exact.energy, 0.0)
     except ValueError as error:
         return None, str(error), None
     return fit, None, truth
@@ -444,11 +492,16 @@ def _largest_energy(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _recovery_results(result: RunResult) -> list[dict[str, Any]]:
+def _curve_results(result: RunResult) -> list[dict[str, Any]]:
     fit, truth = result.fit, result.fit_truth
+    model = result.plan.protocol.model
     if fit is None:
-        reason = result.fit_reason or "no fit"
-        parameters = {"T1": _withheld(reason, "s", result.plan.register.battery.t1_s.value)}
+        name, unit = {
+            "recovery": ("T1", "s"),
+            "nutation": ("frequency", "Hz"),
+            "coupling": ("J", "Hz"),
+        }[model]
+        parameters = {name: _withheld(result.fit_reason or "no fit", unit)}
     else:
         parameters = {
             name: _parameter(p, truth.parameters[name].value if truth else None)
@@ -456,7 +509,7 @@ def _recovery_results(result: RunResult) -> list[dict[str, Any]]:
         }
     return [
         {
-            "model": "recovery",
+            "model": model,
             "region_ppm": list(result.line.region_ppm),
             "parameters": parameters,
             "reduced_chi2": None if fit is None else fit.reduced_chi2,
@@ -470,7 +523,7 @@ def _result_object(result: RunResult) -> dict[str, Any]:
     plan, prediction = result.plan, result.prediction
     compiled, register = plan.compiled, plan.register
     charging = plan.protocol.model == "charging"
-    results = _charging_results(result) if charging else _recovery_results(result)
+    results = _charging_results(result) if charging else _curve_results(result)
     return {
         "schema": "nmrqb/run/1",
         "status": result.status,
@@ -500,7 +553,8 @@ def _result_object(result: RunResult) -> dict[str, Any]:
             "saturation": "within 1 % of the way from the start to the fixed point",
             "engine": prediction.exact.provenance,
             "exact_energy": prediction.exact.energy,
-            "closed_map_energy": prediction.closed.energy,
+            "closed_map_energy": prediction.closed.energy if prediction.closed else None,
+            "other_single_shots": prediction.other_transfers,
         },
         "plan": {
             "duration_s": compiled.duration_s,
@@ -508,6 +562,7 @@ def _result_object(result: RunResult) -> dict[str, Any]:
             "scans": plan.protocol.scans,
             "chargers_must_be_inverted": register.must_invert_chargers,
             "eps": register.eps,
+            "rf_energy_joule": list(compiled.rf_energy_joule),
             "roundings": [str(r) for r in compiled.roundings],
             "violations": [str(v) for v in compiled.violations],
             "warnings": list(compiled.warnings),

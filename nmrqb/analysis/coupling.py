@@ -1,0 +1,88 @@
+"""J from a spin echo with 180 degree pulses on both species."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold
+
+Array = NDArray[np.float64]
+
+
+def fit_coupling(
+    times_s: Array, amplitudes: Array, covariance: Array, *, partners: int
+) -> CurveFit:
+    """Fit M(t) = M0 cos(pi J t)^n exp(-t/T2) with n equivalent partners, J > 0.
+
+    The echo does not tell the sign of J.  J is withheld where the points do not cover a quarter
+    of the first period 1/J of the modulation, or where two values of J fit equally well.
+
+    Parameters
+    ----------
+    times_s, amplitudes : ndarray, shape (points,)
+    covariance : ndarray, shape (points, points)
+    partners : int
+        n >= 1.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 4 points or the times do not differ.
+    """
+    t, y = np.asarray(times_s, float), np.asarray(amplitudes, float)
+    span = float(np.ptp(t)) if len(t) else 0.0
+    if not span > 0.0:
+        raise ValueError("the times of the points must differ")
+
+    def model(t: Array, J: float, T2: float, M0: float) -> Array:  # noqa: N803
+        return np.asarray(M0 * np.cos(np.pi * J * t) ** partners * np.exp(-t / T2))
+
+    weight = 1.0 / np.sqrt(np.diag(covariance))
+    spacing = float(np.median(np.diff(np.sort(t))))
+    grid = np.linspace(0.02 / span, 0.5 / spacing, 4000)
+    shape = np.cos(np.pi * np.outer(grid, t)) ** partners * np.exp(-t / (5.0 * span))
+    best = (shape @ (y * weight**2)) / ((shape * weight) ** 2).sum(axis=1)
+    misfit = (((y - best[:, None] * shape) * weight) ** 2).sum(axis=1)
+    inner = np.flatnonzero((misfit[1:-1] <= misfit[:-2]) & (misfit[1:-1] <= misfit[2:])) + 1
+    starts = inner[np.argsort(misfit[inner])][:4] if len(inner) else [int(np.argmin(misfit))]
+    fits = [_fit(model, t, y, covariance, grid[k], float(best[k]), span) for k in starts]
+    fits.sort(key=lambda fit: fit.chi2)
+    found = fits[0]
+    j = found.parameters["J"]
+    if j.value is None:
+        return found
+    if abs(j.value) * float(t.max()) < 0.25:
+        return withhold(
+            found,
+            f"not identifiable: the longest echo, {float(t.max()):g} s, covers less than a quarter "
+            f"of 1/J (the fit alone would say {j.value:.3g} Hz)",
+        )
+    for other in fits[1:]:
+        rival = other.parameters["J"].value
+        if rival is None or j.stderr is None or abs(rival - j.value) < 10.0 * j.stderr:
+            continue
+        if other.chi2 - found.chi2 < 10.8:  # 0.1 % of chi-square with one degree of freedom
+            return withhold(
+                found, f"not identifiable: J = {j.value:.4g} Hz and {rival:.4g} Hz fit equally well"
+            )
+    return found
+
+
+def _fit(
+    model: object, t: Array, y: Array, covariance: Array, start_hz: float, level: float, span: float
+) -> CurveFit:
+    import lmfit
+
+    values = lmfit.Parameters()
+    values.add("J", value=start_hz, min=0.0)
+    values.add("T2", value=2.0 * span, min=span / 1e4, max=span * 1e4)
+    values.add("M0", value=level)
+    return fit_curve(
+        model,  # type: ignore[arg-type]
+        t,
+        y,
+        values,
+        covariance=covariance,
+        units={"J": "Hz", "T2": "s"},
+    )

@@ -1,0 +1,146 @@
+"""What a legal sequence does besides what it should: RF heating, radiation damping, bulk lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nmrqb.protocol.protocol import Protocol
+from nmrqb.protocol.steps import Invert, Reenergise
+from nmrqb.sequence.events import (
+    Acquire,
+    Inversion,
+    Pulse,
+    PulseSequence,
+    Saturation,
+    SimultaneousPulses,
+    SpinLock,
+)
+from nmrqb.spectrometer.spectrometer import Spectrometer
+from nmrqb.spins.register import SpinRegister
+from nmrqb.units import format_quantity
+
+#: vacuum permeability, T m/A (CODATA 2018)
+VACUUM_PERMEABILITY = 1.25663706212e-6
+#: rows of a sweep whose mean RF power differs by more than this heat the sample differently
+_UNEQUAL = 0.2
+
+
+def rf_energy(sequence: PulseSequence, spectrometer: Spectrometer) -> dict[str, float]:
+    """Return the RF energy in joule that one scan sends to the probe, by nucleus."""
+    energy: dict[str, float] = {}
+
+    def add(isotope: str, power_watt: float, ticks: int, times: int) -> None:
+        joule = power_watt * ticks * sequence.tick_s * times
+        energy[isotope] = energy.get(isotope, 0.0) + joule
+
+    for event, times in sequence.walk():
+        match event:
+            case Pulse() | SimultaneousPulses():
+                for pulse in event.pulses if isinstance(event, SimultaneousPulses) else (event,):
+                    calibrated = spectrometer.channel(pulse.nucleus).pulse_power_watt
+                    add(pulse.nucleus, calibrated * pulse.amplitude_scale**2, pulse.ticks, times)
+            case Inversion():
+                add(event.nucleus, event.power_watt, event.ticks, times)
+            case SpinLock():
+                for isotope in event.nuclei:
+                    channel = spectrometer.channel(isotope)
+                    add(isotope, channel.power_at(event.nutation_hz), event.ticks, times)
+            case Saturation():
+                power = spectrometer.channel(event.nucleus).saturation_power_watt
+                add(event.nucleus, power or 0.0, event.ticks, times)
+            case Acquire():
+                for isotope in event.decoupled:
+                    power = spectrometer.channel(isotope).decoupling_power_watt
+                    add(isotope, power, event.ticks, times)
+            case _:
+                pass
+    return energy
+
+
+def radiation_damping_s(register: SpinRegister, spectrometer: Spectrometer) -> float | None:
+    """Return the radiation damping time of the chargers, 2/(mu0 eta Q |gamma| M0), in seconds.
+
+    None where the concentration or the coil's filling and quality factors are not known.
+
+    References
+    ----------
+    N. Bloembergen and R. V. Pound, Phys. Rev. 95, 8 (1954).
+    """
+    charger = register.charger
+    quality = spectrometer.channel(charger.isotope).filling_quality
+    magnetisation = register.charger_magnetisation
+    if quality is None or magnetisation is None:
+        return None
+    gamma = abs(charger.nucleus.gamma_rad_per_s_tesla)
+    return 2.0 / (VACUUM_PERMEABILITY * quality * gamma * magnetisation)
+
+
+def find_hazards(
+    protocol: Protocol,
+    register: SpinRegister,
+    spectrometer: Spectrometer,
+    sequences: Sequence[PulseSequence],
+) -> list[str]:
+    """Return warnings about what the limits of the spectrometer do not forbid."""
+    return [
+        *_damping(protocol, register, spectrometer),
+        *_heating(spectrometer, sequences),
+        *_isotopologues(protocol, register),
+    ]
+
+
+def _damping(
+    protocol: Protocol, register: SpinRegister, spectrometer: Spectrometer
+) -> list[str]:
+    must = register.must_invert_chargers
+    inverted = any(
+        (isinstance(s, Reenergise) and (s.inversion == "ideal" or (s.inversion == "auto" and must)))
+        or (isinstance(s, Invert) and s.target == "charger")
+        for s in (*protocol.prepare, *protocol.cycle)
+    )
+    tau = radiation_damping_s(register, spectrometer)
+    if tau is None or not inverted or tau > 10.0 * register.charger.t2_star_s.value:
+        return []
+    return [
+        f"radiation damping: inverted {register.charger.isotope} chargers turn back within about "
+        f"{format_quantity(tau, 'time')} (T1 {format_quantity(register.charger.t1_s.value, 'time')}"
+        "); the simulation does not include it: dilute the sample or detune the coil"
+    ]
+
+
+def _heating(spectrometer: Spectrometer, sequences: Sequence[PulseSequence]) -> list[str]:
+    found: list[str] = []
+    mean: dict[str, list[float]] = {}
+    for sequence in sequences:
+        energy = rf_energy(sequence, spectrometer)
+        for isotope in dict.fromkeys([*mean, *energy]):
+            mean.setdefault(isotope, []).append(energy.get(isotope, 0.0) / sequence.duration_s)
+    for isotope, powers in mean.items():
+        limit = spectrometer.channel(isotope).maximum_mean_power_watt
+        if limit is None:
+            continue
+        if max(powers) > limit:
+            found.append(
+                f"RF heating: {isotope} sends {max(powers):.3g} W on average, above the "
+                f"{limit:g} W that this probe is said to bear without warming the sample"
+            )
+        spread = float(np.ptp(powers))
+        if spread > _UNEQUAL * limit:
+            found.append(
+                f"RF heating changes along the series: the mean {isotope} power differs by "
+                f"{spread:.3g} W between rows (equalise it with pulses far off resonance)"
+            )
+    return found
+
+
+def _isotopologues(protocol: Protocol, register: SpinRegister) -> list[str]:
+    rare = register.battery.nucleus.abundance_percent
+    if protocol.fid.target != "charger" or rare > 99.0:
+        return []
+    return [
+        f"the {register.charger.isotope} line belongs to all molecules, of which only {rare:.3g} "
+        f"% carry a {register.battery.isotope} battery at natural abundance: what is measured is "
+        "the bulk, not the chargers of the star"
+    ]

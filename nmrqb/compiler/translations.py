@@ -1,0 +1,166 @@
+"""What the spectrometer does in place of an ideal exchange: native blocks, spin lock, INEPT.
+
+Times are model times of the ideal exchange, H = 2 pi J (Sx Ix + Sy Iy); native blocks and spin
+lock take twice as long.  The pulses' own lengths are taken out of the delays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nmrqb.sequence.events import (
+    Delay,
+    Event,
+    Pulse,
+    Segment,
+    SimultaneousPulses,
+    SpinLock,
+)
+from nmrqb.spectrometer.spectrometer import Spectrometer
+from nmrqb.spins.register import SpinRegister
+from nmrqb.units import format_quantity
+
+#: phases of pulses, degrees
+X, Y, MINUS_X, MINUS_Y = 0.0, 90.0, 180.0, 270.0
+
+PulseMaker = Callable[[str, float, float, str], Pulse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translator:
+    """Builds segments on one spectrometer for one register.
+
+    Attributes
+    ----------
+    register : SpinRegister
+    spectrometer : Spectrometer
+    pulse : callable (nucleus, angle in degrees, phase in degrees, label) -> Pulse
+    """
+
+    register: SpinRegister
+    spectrometer: Spectrometer
+    pulse: PulseMaker
+
+    def native_exchange(self, model_s: float, steps: int, key: str) -> Segment:
+        """Return XX and YY blocks of the weak coupling in Strang steps.
+
+        X(h/2) [Y(h) X(h)] x (steps - 1) Y(h) X(h/2), h = model_s/steps.  Each block is
+        90 - d - 180 - d - 90 on both species with the 180 along the 90s, so that offsets are
+        refocused and errors of the RF field cancel (-90 + 180 - 90 degrees).
+
+        Raises
+        ------
+        ValueError
+            Where a block is shorter than its pulses.
+        """
+        h = model_s / steps
+        events: list[Event] = []
+        for k in range(steps):
+            events += self._block(h / 2 if k == 0 else h, Y, steps, key)
+            events += self._block(h, X, steps, key)
+        events += self._block(h / 2, Y, steps, key)
+        words = f"native exchange of {format_quantity(model_s, 'time')} in {steps} Strang step(s)"
+        return Segment(label=words, body=tuple(events))
+
+    def _block(self, coupled_s: float, axis_deg: float, steps: int, key: str) -> list[Event]:
+        opposite = axis_deg + 180.0
+        # z to x needs the 90 about -y first, seen from the spins; z to y the 90 about +x
+        quarter = self._both(90.0, opposite)
+        half = self._both(180.0, axis_deg)
+        # a 90 turns the coupling into the block's while it lasts, a 180 away and back: half of
+        # each counts
+        delay = (coupled_s - self._seconds(quarter) - 0.5 * self._seconds(half)) / 2.0
+        ticks = self.spectrometer.ticks(delay)
+        shortest = self.spectrometer.minimum_delay_s
+        if ticks * self.spectrometer.tick_s < shortest:
+            pulses_s = self._seconds(quarter) + 0.5 * self._seconds(half) + 2.0 * shortest
+            raise ValueError(
+                f"`{key}.steps` must be smaller: {steps} steps leave blocks of "
+                f"{format_quantity(coupled_s, 'time')}, shorter than their pulses and delays "
+                f"({format_quantity(pulses_s, 'time')})"
+            )
+        wait = Delay(ticks=ticks, label="coupling")
+        return [quarter, wait, half, wait, quarter]
+
+    def spin_lock(self, model_s: float, nutation_hz: float) -> Segment:
+        """Return a matched spin lock along x between 90 degree pulses about y."""
+        ticks = max(1, self.spectrometer.ticks(2.0 * model_s))
+        nuclei = (self.register.center.isotope, self.register.satellite.isotope)
+        lock = SpinLock(nuclei=nuclei, ticks=ticks, nutation_hz=nutation_hz)
+        words = f"Hartmann-Hahn exchange of {format_quantity(model_s, 'time')}"
+        return Segment(label=words, body=(self._both(90.0, Y), lock, self._both(90.0, MINUS_Y)))
+
+    def inept(self, sign: int) -> Segment:
+        """Return refocused INEPT from charger to battery.
+
+        A charger polarisation z becomes a battery polarisation sign z A, in spin labels and for
+        either sign of J (it enters twice), with A = sqrt(N) (1 - 1/N)^((N-1)/2) for a central battery and A/N for satellites.
+        """
+        register = self.register
+        n, coupling = register.satellites, register.coupling_hz.value
+        if coupling == 0.0:
+            raise ValueError("INEPT needs a coupling, but J is 0 Hz")
+        to_centre = 1.0 / (2.0 * abs(coupling))
+        with_many = math.asin(1.0 / math.sqrt(n)) / (math.pi * abs(coupling))
+        central = register.center.role == "battery"
+        first, second = (to_centre, with_many) if central else (with_many, to_centre)
+        charger, battery = register.charger.isotope, register.battery.isotope
+        excite = self.pulse(charger, 90.0, X, "INEPT")
+        both = SimultaneousPulses(
+            pulses=(
+                self.pulse(charger, 90.0, Y, "INEPT"),
+                self.pulse(battery, 90.0, X, "INEPT"),
+            )
+        )
+        last = MINUS_Y if sign > 0 else Y
+        store = self.pulse(battery, 90.0, last, "store")
+        return Segment(
+            label="refocused INEPT",
+            body=(
+                excite,
+                *self._echo(first, excite, both),
+                both,
+                *self._echo(second, both, store),
+                store,
+            ),
+        )
+
+    def echo(self, isotope: str, duration_s: float) -> Segment:
+        """Return 90 - t/2 - 180 on both - t/2 - 90 on one species."""
+        first = self.pulse(isotope, 90.0, X, "excite")
+        last = self.pulse(isotope, 90.0, X, "store")
+        return Segment(
+            label=f"echo of {format_quantity(duration_s, 'time')}",
+            body=(first, *self._echo(duration_s, first, last), last),
+        )
+
+    def _echo(self, whole_s: float, before: Event, after: Event) -> tuple[Event, ...]:
+        half = self._both(180.0, X)
+        edges = [self._seconds(event) / 2.0 for event in (before, after)]
+        middle = self._seconds(half) / 2.0
+        shortest = self.spectrometer.minimum_delay_s
+        waits = []
+        for edge in edges:
+            ticks = self.spectrometer.ticks(whole_s / 2.0 - edge - middle)
+            if ticks * self.spectrometer.tick_s < shortest:
+                least = 2.0 * (max(edges) + middle + shortest)
+                raise ValueError(
+                    f"an echo must last at least {format_quantity(least, 'time')} (its pulses), "
+                    f"but is {format_quantity(whole_s, 'time')}"
+                )
+            waits.append(Delay(ticks=ticks, label="coupling"))
+        return waits[0], half, waits[1]
+
+    def _both(self, angle_deg: float, phase_deg: float) -> SimultaneousPulses:
+        label = "exchange"
+        return SimultaneousPulses(
+            pulses=tuple(
+                self.pulse(species.isotope, angle_deg, phase_deg % 360.0, label)
+                for species in (self.register.center, self.register.satellite)
+            )
+        )
+
+    def _seconds(self, event: Event) -> float:
+        return event.ticks * self.spectrometer.tick_s

@@ -1,0 +1,159 @@
+"""Collective rotations of N equivalent satellites in the symmetric Liouville space, exactly.
+
+A rotation of every satellite acts on the occupation numbers (1, z, +, -) as the symmetric power
+of one 3 x 3 rotation.  It is never built: by Euler's angles it is
+
+    R = Rz(alpha) X Rz(beta) X^-1 Rz(gamma),     X the rotation by 90 degrees about x,
+
+where Rz is diagonal, and X is a signed permutation once + and - have been exchanged for x and y.
+That exchange acts at fixed (1, z) on the k = (+) + (-) remaining spins as the symmetric power of
+one 2 x 2 unitary, a (k+1) x (k+1) matrix: 37 of them serve 36 satellites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from nmrqb.quantum.star import StarSpace
+
+Array = NDArray[np.float64]
+Vector = NDArray[np.complex128]
+
+#: angles closer than this to a multiple of 90 degrees are taken as that multiple
+_EXACT = 1e-14
+
+
+def effective_rotation(
+    angle_rad: float, phase_rad: float, precession_rad: float = 0.0
+) -> tuple[float, float, float]:
+    """Return Euler's angles (alpha, beta, gamma) of a pulse with an offset.
+
+    The pulse is exp(-i (angle (S_x cos phase + S_y sin phase) + precession S_z)), and equals
+    Rz(alpha) Ry(beta) Rz(gamma) with right-handed rotations, the rightmost first.
+
+    Parameters
+    ----------
+    angle_rad : float
+        Nutation frequency times length.
+    phase_rad : float
+        Phase of the pulse from x.
+    precession_rad : float
+        Offset (rad/s) times length.
+    """
+    total = float(np.hypot(angle_rad, precession_rad))
+    if total == 0.0:
+        return 0.0, 0.0, 0.0
+    cos, sin = np.cos(total / 2.0), np.sin(total / 2.0)
+    # u = [[a, b], [-b*, a*]] of SU(2)
+    a = cos - 1j * sin * precession_rad / total
+    b = -1j * sin * (angle_rad / total) * np.exp(-1j * phase_rad)
+    beta = 2.0 * float(np.arctan2(abs(b), abs(a)))
+    plus = -2.0 * float(np.angle(a)) if abs(a) > _EXACT else 0.0
+    minus = -2.0 * float(np.angle(-b)) if abs(b) > _EXACT else 0.0
+    return (plus + minus) / 2.0, beta, (plus - minus) / 2.0
+
+
+@dataclass(slots=True)
+class SatelliteRotations:
+    """Rotates all satellites of states of one symmetric space.
+
+    Parameters
+    ----------
+    space : StarSpace
+    """
+
+    space: StarSpace
+    _order: NDArray[np.int64] = field(init=False, repr=False)
+    _groups: list[tuple[NDArray[np.int64], Vector, Vector]] = field(init=False, repr=False)
+    _quarter: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
+    _half: NDArray[np.int64] = field(init=False, repr=False)
+    _z_sign: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        space, n = self.space, self.space.satellites
+        _, z, plus, minus = space.occupations.T
+        self._order = plus - minus
+        self._groups = []
+        for k in range(1, n + 1):
+            zs = np.arange(n - k + 1)
+            ks = np.arange(k + 1)
+            index = np.array([[space.position(0, int(c), int(p), int(k - p)) for p in ks] for c in zs])
+            matrix = _symmetric_power(k)
+            self._groups.append((index, np.ascontiguousarray(matrix.T), matrix.conj()))
+        # 90 degrees about x, in occupations of (1, z, x, y): y -> z, z -> -y
+        target = np.array(
+            [space.position(0, int(c), int(b), int(a)) for a, b, c in zip(z, plus, minus, strict=True)]
+        )
+        self._quarter = (target, (-1.0) ** z)
+        # 180 degrees about y: z -> -z, x -> -x: + -> -(-)
+        self._half = np.array(
+            [space.position(0, int(a), int(c), int(b)) for a, b, c in zip(z, plus, minus, strict=True)]
+        )
+        self._z_sign = (-1.0) ** (z + plus + minus)
+
+    def rotate(self, state: Vector, euler: tuple[float, float, float]) -> Vector:
+        """Return the state after Rz(alpha) Ry(beta) Rz(gamma) of every satellite.
+
+        Parameters
+        ----------
+        state : ndarray, shape (dimension,)
+        euler : tuple (alpha, beta, gamma) in rad
+        """
+        alpha, beta, gamma = euler
+        parts = state.reshape(4, -1)
+        parts = parts * np.exp(-1j * gamma * self._order)
+        beta = (beta + np.pi) % (2.0 * np.pi) - np.pi
+        if abs(abs(beta) - np.pi) < _EXACT:
+            turned = np.empty_like(parts)
+            turned[:, self._half] = parts * self._z_sign
+            parts = turned
+        elif abs(abs(beta) - np.pi / 2.0) < _EXACT:
+            # Ry(+-90) = Rz(+-90) X Rz(-+90)
+            quarter = np.exp(-1j * np.copysign(np.pi / 2.0, beta) * self._order)
+            parts = quarter * self._about_x(parts * quarter.conj())
+        elif beta != 0.0:
+            # Ry(beta) = X^-1 Rz(beta) X,  X^-1 = Rz(180) X Rz(180)
+            parts = self._about_x(parts) * np.exp(-1j * (beta + np.pi) * self._order)
+            parts = self._about_x(parts) * (-1.0) ** self._order
+        parts = parts * np.exp(-1j * alpha * self._order)
+        return np.asarray(parts.reshape(-1), dtype=np.complex128)
+
+    def _about_x(self, parts: Vector) -> Vector:
+        """Return X applied to every satellite, X the rotation by 90 degrees about x."""
+        cartesian = self._exchange(parts, conjugate=False)
+        target, sign = self._quarter
+        turned = np.empty_like(cartesian)
+        turned[:, target] = cartesian * sign
+        return self._exchange(turned, conjugate=True)
+
+    def _exchange(self, parts: Vector, *, conjugate: bool) -> Vector:
+        """Return the state in occupations of (1, z, x, y), or back."""
+        result = parts.copy()
+        for index, forth, back in self._groups:
+            step = back if conjugate else forth
+            for row in range(4):  # the centre's operators: orders of one parity are often empty
+                spins = parts[row, index]
+                if spins.any():
+                    result[row, index] = spins @ step
+        return result
+
+
+def _symmetric_power(k: int) -> Vector:
+    """Return <x^(k-m) y^m | +^p -^(k-p)>: rows by occupation of x, columns by that of +.
+
+    One spin: sigma_+- = (sigma_x +- i sigma_y)/2, that is |+-> = (|x> +- i |y>)/sqrt2 in
+    orthonormal operators.  The 2 x 2 unitary is exponentiated as a spin k/2.
+    """
+    one = np.array([[1.0, 1.0], [1.0j, -1.0j]]) / np.sqrt(2.0)  # rows x, y; columns +, -
+    logarithm = scipy.linalg.logm(one)
+    p = np.arange(k + 1)
+    generator = np.zeros((k + 1, k + 1), dtype=np.complex128)
+    generator[p, p] = logarithm[0, 0] * p + logarithm[1, 1] * (k - p)
+    up, down = np.sqrt((p[:-1] + 1.0) * (k - p[:-1])), np.sqrt(p[1:] * (k - p[1:] + 1.0))
+    generator[p[1:], p[:-1]] = logarithm[0, 1] * up
+    generator[p[:-1], p[1:]] = logarithm[1, 0] * down
+    return np.asarray(scipy.linalg.expm(generator), dtype=np.complex128)
