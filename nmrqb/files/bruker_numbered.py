@@ -142,7 +142,8 @@ def _refuse_different(folder: Path, experiments: Sequence[Experiment]) -> None:
             if own != usual:
                 raise InputError(
                     f"differs from the other experiments of {folder.name} in {words}: {own} "
-                    f"instead of {usual}; it does not belong to one series with them",
+                    f"instead of {usual}; they form no series (name one, or "
+                    "move the odd one away)",
                     file=str(experiment.acqus.path),
                     key=key,
                     value=own,
