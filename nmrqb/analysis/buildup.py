@@ -18,7 +18,8 @@ D. R. Anderson, Sociol. Methods Res. 33, 261 (2004), on the information criterio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -91,9 +92,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildUpFit(CurveFit):
-    """The fit of the selected model, with the comparison that selected it."""
+    """The fit of the selected model, with the comparison that selected it.
+
+    Attributes
+    ----------
+    comparison : Comparison
+    other_curve : callable or None
+        The curve of the model that was not selected.
+    """
 
     comparison: Comparison
+    other_curve: Callable[[Array], Array] | None = field(repr=False, compare=False, default=None)
 
     @property
     def is_mono_exponential(self) -> bool:
@@ -166,7 +175,8 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
         models=(_model(_MONO, mono, scale2), _model(_STRETCHED, stretched, scale2)),
     )
     fit = _with(stretched if leave else mono, comparison, t)
-    return replace(fit, warnings=(*fit.warnings, *_words(comparison)))
+    other = (mono if leave else stretched).curve
+    return replace(fit, warnings=(*fit.warnings, *_words(comparison)), other_curve=other)
 
 
 def _mono(t: Array, T: float, M_inf: float) -> Array:  # noqa: N803

@@ -20,6 +20,10 @@ LISTS = {
 }
 
 
+#: longer ones are microseconds without their unit
+_LONGEST_PULSE_S = 0.1
+
+
 def annotations_of(program: Path) -> dict[str, str]:
     """Return the ``;@ key: value`` lines of a pulse program."""
     if not program.is_file():
@@ -84,6 +88,14 @@ def array_axis(
                 key="axis",
                 value=len(values),
                 limit=f"{rows} entries",
+            )
+        if kind == "vp" and values.max() > _LONGEST_PULSE_S:
+            raise InputError(
+                f"holds pulse lengths up to {values.max():g} s: write their unit (10u)",
+                file=str(place),
+                key="axis",
+                value=values.max(),
+                limit=f"{_LONGEST_PULSE_S:g} s",
             )
         unit = "" if kind == "vc" else "s"
         source = f"{place.relative_to(folder)} (pulse program: {kind})"
