@@ -8,8 +8,8 @@ not printed but replaced by the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import scipy.linalg
@@ -70,6 +70,8 @@ class CurveFit:
         Factor on the standard errors: sqrt(reduced chi-square) where the residuals exceed the
         stated sigma (p < 0.001), else 1.
     warnings : tuple of str
+    curve : callable
+        The fitted curve at any x: for pictures, also where a parameter is withheld.
     """
 
     parameters: dict[str, FittedParameter]
@@ -83,6 +85,7 @@ class CurveFit:
     names: tuple[str, ...]
     error_scale: float
     warnings: tuple[str, ...]
+    curve: Callable[[Array], Array] = field(repr=False, compare=False)
 
     @property
     def is_identifiable(self) -> bool:
@@ -106,6 +109,9 @@ class CurveFit:
         lines = [f"  {name} = {p}" for name, p in self.parameters.items()]
         lines.append(f"  reduced chi-square {self.reduced_chi2:.4g} ({self.dof} degrees)")
         return "\n".join(["curve fit", *lines, *(f"  warning: {w}" for w in self.warnings)])
+
+
+Fit = TypeVar("Fit", bound=CurveFit)
 
 
 def fit_curve(
@@ -211,10 +217,11 @@ def fit_curve(
         names=names,
         error_scale=scale,
         warnings=tuple(warnings),
+        curve=lambda at: np.asarray(function(np.asarray(at, float), **values), float),
     )
 
 
-def withhold(fit: CurveFit, reason: str, names: tuple[str, ...] | None = None) -> CurveFit:
+def withhold(fit: Fit, reason: str, names: tuple[str, ...] | None = None) -> Fit:
     """Return the fit with the values of `names` (all by default) withheld for `reason`."""
     table = {
         name: (
@@ -227,7 +234,7 @@ def withhold(fit: CurveFit, reason: str, names: tuple[str, ...] | None = None) -
     return replace(fit, parameters=table)
 
 
-def with_scale_error(fit: CurveFit, names: tuple[str, ...], relative: float) -> CurveFit:
+def with_scale_error(fit: Fit, names: tuple[str, ...], relative: float) -> Fit:
     """Return the fit with the error of a common factor of all points added.
 
     A factor with relative standard error `relative` multiplies the parameters `names` and leaves

@@ -1,8 +1,10 @@
-"""The curves that spectroscopists fit: inversion recovery and charging, with identifiability."""
+"""The single exponentials that spectroscopists fit, with identifiability."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,16 @@ _WINDOW_FACTOR = 1e4
 
 
 def recovery(t: Array, T1: float, M_inf: float, inversion: float) -> Array:  # noqa: N803
-    """Return M(t) = M_inf [1 - (1 + inversion) exp(-t/T1)]; inversion 1 is a perfect one."""
+    """Return M(t) = M_inf [1 - (1 + inversion) exp(-t/T1)].
+
+    Inversion 1 is a perfect inversion, 0 a perfect saturation, -r a saturation that leaves r M_inf.
+    """
     return M_inf * (1.0 - (1.0 + inversion) * np.exp(-t / T1))
+
+
+def decay(t: Array, T2: float, M0: float) -> Array:  # noqa: N803
+    """Return M(t) = M0 exp(-t/T2)."""
+    return M0 * np.exp(-t / T2)
 
 
 def fit_recovery(
@@ -46,19 +56,55 @@ def fit_recovery(
     ValueError
         Where there are fewer than 4 points or the delays do not differ.
     """
-    order = np.argsort(times_s, kind="stable")
-    t, y = np.asarray(times_s, float)[order], np.asarray(amplitudes, float)[order]
-    matrix = np.asarray(covariance, float)[np.ix_(order, order)]
-
-    def parameters(tau: float, level: float, start: float) -> dict[str, float]:
-        level = level if level != 0.0 else float(y[-1]) or 1.0
-        return {"T1": tau, "M_inf": level, "inversion": -start / level}
-
-    fit = _fit_exponential(recovery, "T1", parameters, t, y, matrix)
-    reason = _reason(
+    t, y, matrix = in_order(times_s, amplitudes, covariance)
+    tau, (level, start) = best_time(t, y, matrix, _rise_and_fall)
+    level = level if level != 0.0 else float(y[-1]) or 1.0
+    values = {"T1": tau, "M_inf": level, "inversion": -start / level}
+    fit = fit_time(recovery, "T1", values, t, y, matrix)
+    reason = why_withheld(
         fit, "T1", float(t[-1]), "the longest delay", "the amplitudes do not recover exponentially"
     )
     return withhold(fit, reason) if reason else with_scale_error(fit, ("M_inf",), scale_error)
+
+
+def fit_saturation(times_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
+    """Fit a saturation recovery: the recovery with inversion near 0, free.
+
+    A fitted inversion beyond a half is warned about: the experiment then began inverted, or not
+    saturated.  Parameters and Raises as in ``fit_recovery``.
+    """
+    fit = fit_recovery(times_s, amplitudes, covariance)
+    found = fit.parameters["inversion"].value
+    if found is None or abs(found) <= 0.5:
+        return fit
+    words = "inverted" if found > 0.0 else "hardly saturated"
+    warning = f"inversion = {found:.3g}: the first points are {words}"
+    return replace(fit, warnings=(*fit.warnings, f"{warning}; is this a saturation recovery?"))
+
+
+def fit_decay(times_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
+    """Fit M(t) = M0 exp(-t/T2), decaying to zero.
+
+    T2 is withheld where the longest delay is shorter than T2, or where it is known to no better
+    than a factor of two.
+
+    Parameters
+    ----------
+    times_s, amplitudes : ndarray, shape (points,)
+    covariance : ndarray, shape (points, points)
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 3 points or the delays do not differ.
+    """
+    t, y, matrix = in_order(times_s, amplitudes, covariance)
+    tau, (level,) = best_time(t, y, matrix, lambda x, tau: np.exp(-x / tau)[:, None])
+    fit = fit_time(decay, "T2", {"T2": tau, "M0": level}, t, y, matrix)
+    reason = why_withheld(
+        fit, "T2", float(t[-1]), "the longest delay", "the amplitudes do not decay exponentially"
+    )
+    return withhold(fit, reason) if reason else fit
 
 
 def fit_charging(
@@ -83,13 +129,11 @@ def fit_charging(
         Where there are fewer than 4 points or the times do not differ.
     """
     t, y = np.asarray(times_s, float), np.asarray(energy, float)
-
-    def parameters(tau: float, level: float, start: float) -> dict[str, float]:
-        return {"tau": tau, "E_inf": level, "E_0": start}
-
     matrix = np.asarray(covariance, float)
-    fit = _fit_exponential(_charging, "tau", parameters, t, y, matrix)
-    reason = _reason(
+    tau, (level, start) = best_time(t, y, matrix, _rise_and_fall)
+    values = {"tau": tau, "E_inf": level, "E_0": start}
+    fit = fit_time(_charging, "tau", values, t, y, matrix)
+    reason = why_withheld(
         fit, "tau", float(np.ptp(t)), "the window", "the energy does not approach a limit"
     )
     return withhold(fit, reason) if reason else with_scale_error(fit, ("E_inf", "E_0"), scale_error)
@@ -99,31 +143,49 @@ def _charging(t: Array, tau: float, E_inf: float, E_0: float) -> Array:  # noqa:
     return exponential_approach(t, E_inf, E_0, tau)
 
 
-def _fit_exponential(
-    function: Callable[..., Array],
-    time: str,
-    parameters: Callable[[float, float, float], dict[str, float]],
-    t: Array,
-    y: Array,
-    covariance: Array,
-) -> CurveFit:
-    """Fit one exponential: the best time constant with linear levels first, then all together.
+def _rise_and_fall(t: Array, tau: float) -> Array:
+    fall = np.exp(-t / tau)
+    return np.stack([1.0 - fall, fall], axis=1)
 
-    `parameters` turns (time constant, level at infinity, level at t = 0) into start values.
+
+def in_order(times_s: Array, values: Array, covariance: Array) -> tuple[Array, Array, Array]:
+    """Return points in rising time, with their covariance."""
+    order = np.argsort(times_s, kind="stable")
+    return (
+        np.asarray(times_s, float)[order],
+        np.asarray(values, float)[order],
+        np.asarray(covariance, float)[np.ix_(order, order)],
+    )
+
+
+def best_time(
+    t: Array, y: Array, covariance: Array, basis: Callable[[Array, float], Array]
+) -> tuple[float, tuple[float, ...]]:
+    """Return the time constant whose linear fit is best, and the levels of that fit.
+
+    Parameters
+    ----------
+    t, y : ndarray, shape (points,)
+    covariance : ndarray, shape (points, points)
+        Its diagonal weights the points.
+    basis : callable
+        (t, tau) to the columns that the levels multiply, shape (points, levels).
+
+    Raises
+    ------
+    ValueError
+        Where the times do not differ.
     """
-    import lmfit
-
     span = float(np.ptp(t)) if len(t) else 0.0
     if not span > 0.0:
         raise ValueError("the times of the points must differ")
     weight = 1.0 / np.sqrt(np.diag(covariance))
 
-    def levels(tau: float) -> tuple[float, float, float]:
-        decay = np.exp(-t / tau)
-        basis = np.stack([1.0 - decay, decay], axis=1)
-        solution, *_ = np.linalg.lstsq(basis * weight[:, None], y * weight, rcond=None)
-        rest = (basis @ solution - y) * weight
-        return float(rest @ rest), float(solution[0]), float(solution[1])
+    def levels(tau: float) -> tuple[float, Array]:
+        columns = basis(t, tau)
+        solution, *_ = np.linalg.lstsq(columns * weight[:, None], y * weight, rcond=None)
+        rest = (columns @ solution - y) * weight
+        return float(rest @ rest), np.asarray(solution, float)
 
     grid = np.geomspace(span / 200.0, span * 20.0, 60)
     best = int(np.argmin([levels(tau)[0] for tau in grid]))
@@ -134,15 +196,35 @@ def _fit_exponential(
         method="bounded",
     )
     tau = float(np.exp(refined.x))
-    _, level, start = levels(tau)
+    return tau, tuple(float(v) for v in levels(tau)[1])
+
+
+def fit_time(
+    function: Callable[..., Array],
+    time: str,
+    start: Mapping[str, Any],
+    t: Array,
+    y: Array,
+    covariance: Array,
+) -> CurveFit:
+    """Fit all parameters together, the time constant within what the window can tell.
+
+    `start` holds numbers, or lmfit parameters where there are bounds.
+    """
+    import lmfit
+
+    span = float(np.ptp(t))
     values = lmfit.Parameters()
-    for name, value in parameters(tau, level, start).items():
-        values.add(name, value=value)
+    for name, value in start.items():
+        if isinstance(value, lmfit.Parameter):
+            values.add(value)
+        else:
+            values.add(name, value=value)
     values[time].set(min=span / _WINDOW_FACTOR, max=span * _WINDOW_FACTOR)
     return fit_curve(function, t, y, values, covariance=covariance, units={time: "s"})
 
 
-def _reason(fit: CurveFit, time: str, window: float, what: str, no_limit: str) -> str | None:
+def why_withheld(fit: CurveFit, time: str, window: float, what: str, no_limit: str) -> str | None:
     """Return why the time constant of a fit means nothing, or None."""
     found = fit.parameters[time]
     if found.value is None:

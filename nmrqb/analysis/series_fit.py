@@ -6,6 +6,9 @@ straight lines (tails of neighbours, first-point errors) are linear and are elim
 projection); the shared parameters are found by least squares with analytic derivatives.  The sign
 of a_r is the sign of the polarisation: no row is ever phased on its own.
 
+Amplitudes are per scan.  The noise of a row of n scans is then that of one scan over sqrt(n): rows
+are weighted with sqrt(n), which makes their noise equal again.
+
 References
 ----------
 G. H. Golub and V. Pereyra, Inverse Problems 19, R1 (2003), on variable projection.
@@ -14,7 +17,7 @@ G. H. Golub and V. Pereyra, Inverse Problems 19, R1 (2003), on variable projecti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -114,6 +117,7 @@ def fit_series(
         Where a region lies outside the spectrum or holds too few points, or no line is found.
     """
     bins = spectrum_bins(series)
+    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
     noise = noise_per_channel(bins)
     if noise <= 0.0:
         raise ValueError("fids must contain noise: its level sets every standard error")
@@ -200,7 +204,12 @@ def _fit_region(
             break
     if best is None:
         raise ValueError(f"no line found in region {region_ppm[0]:g}:{region_ppm[1]:g} ppm")
-    return problem.result(series, region_ppm, best[1], noise)
+    return problem.result(series, region_ppm, best[1], noise, _weights(series))
+
+
+def _weights(series: Series) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = np.sqrt(series.scans / series.scans.max())
+    return weights
 
 
 class _Projection:
@@ -306,16 +315,18 @@ class _Projection:
         region_ppm: tuple[float, float],
         x: NDArray[np.float64],
         noise: float,
+        weights: NDArray[np.float64],
     ) -> RegionFit:
         shape, _ = self._shape(x)
         # in units of the shape's norm: an error of the shared shape is then orthogonal to the
         # shape and changes no amplitude to first order, so that the rows are uncorrelated
-        amplitude = self._amplitudes(shape) * np.linalg.norm(shape)
-        covariance = noise**2 * np.eye(len(amplitude))
+        amplitude = self._amplitudes(shape) * np.linalg.norm(shape) / weights
+        covariance = np.diag((noise / weights) ** 2)
         offset, rate, intensity = self.unpack(x)
         row = series.reference_row
         if row is None:
-            row = int(np.argmax(series.axis.values))
+            phased = np.setdiff1d(np.arange(series.rows), series.unphased_rows)
+            row = int(phased[np.argmax(series.axis.values[phased])])
         if amplitude[row] < 0.0:  # the phase is known up to pi: the reference row is positive
             amplitude, intensity = -amplitude, -intensity
         order = np.concatenate([[0], 1 + np.argsort(-np.abs(intensity[1:]))])

@@ -145,11 +145,27 @@ def simulate(
 
 @commands.command()
 @click.argument("dataset")
-@click.option("--model", type=click.Choice(["recovery", "charging"]), required=True)
+@click.option(
+    "--model",
+    type=click.Choice(["recovery", "saturation", "buildup", "decay", "nutation", "charging"]),
+    required=True,
+)
 @click.option("--region", "regions", multiple=True, metavar="LOW:HIGH", help="ppm; repeatable.")
-@click.option("--axis", metavar="FILE", help="File with one axis value for each row.")
+@click.option(
+    "--axis",
+    metavar="FILE|RULE",
+    help="File with one axis value for each row; for numbered experiments also a rule such as "
+    "L[20]*D[20].",
+)
+@click.option("--rows", metavar="K|K-L", help="Row (or difference) of each numbered experiment.")
 @click.option("--register", metavar="R.toml", help="Register (for --model charging).")
 @click.option("--reference", metavar="row:K", help="Row of the thermal reference.")
+@click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
+@click.option(
+    "--spin",
+    type=click.Choice(["charger", "battery", "center", "satellite"]),
+    help="The spin that it belongs to (for --into).",
+)
 @_out
 @_overwrite
 @_json
@@ -158,8 +174,11 @@ def fit(
     model: Any,
     regions: tuple[str, ...],
     axis: str | None,
+    rows: str | None,
     register: str | None,
     reference: str | None,
+    into: str | None,
+    spin: Any,
     output: str | None,
     overwrite: bool,
     as_json: bool,
@@ -168,20 +187,27 @@ def fit(
     from nmrqb.files.results import check_output
     from nmrqb.studies.deliver import deliver_fit
     from nmrqb.studies.fit import fit_dataset, parse_region
+    from nmrqb.studies.into_register import register_target, updated
 
     folder = None if output is None else _folder(output)
     if folder is not None:
         check_output(folder, overwrite=overwrite)
+    target = register_target(into, spin, model)
     result = fit_dataset(
         dataset,
         model,
         regions_ppm=[parse_region(r) for r in regions],
         axis=axis,
+        rows=rows,
         register=register,
         reference=reference,
     )
+    if target is not None:
+        result = updated(result, target)
     if folder is not None:
         deliver_fit(result, folder, overwrite=overwrite)
+    elif result.into is not None:
+        result.into.write()
     _show(result.to_result(), str(result), as_json)
     if folder is not None and not as_json:
         click.echo(f"report: {folder / 'report.html'}")

@@ -41,13 +41,18 @@ def read_register(name: str | Path) -> SpinRegister:
         Listing every problem with file, key, value and what is allowed.
     """
     path = find_file("register", name)
-    return _read_noun(SpinRegister, path, "nmrqb/register/1")
+    return parse_register(read_bytes(path), str(path))
+
+
+def parse_register(raw: bytes, file: str) -> SpinRegister:
+    """Return the register that TOML text holds, as ``read_register`` does."""
+    return _noun(SpinRegister, parse_toml(raw, file, "nmrqb/register/1"), file)
 
 
 def read_spectrometer(name: str | Path) -> Spectrometer:
     """Read a spectrometer: a shipped name (``"generic"``) or a path."""
     path = find_file("spectrometer", name)
-    return _read_noun(Spectrometer, path, "nmrqb/spectrometer/1")
+    return _noun(Spectrometer, read_toml(path, "nmrqb/spectrometer/1"), str(path))
 
 
 def read_protocol(name: str | Path) -> Protocol:
@@ -62,11 +67,19 @@ def read_protocol(name: str | Path) -> Protocol:
 
 def read_toml(path: Path, schema: str) -> dict[str, Any]:
     """Return the table of a TOML file whose first key is ``schema = "..."``, without that key."""
-    file = str(path)
+    return parse_toml(read_bytes(path), str(path), schema)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds."""
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=file) from None
+        raise InputError(f"cannot be read ({error.strerror})", file=str(path)) from None
+
+
+def parse_toml(raw: bytes, file: str, schema: str) -> dict[str, Any]:
+    """Return the table of TOML text, as ``read_toml`` does; `file` is for messages."""
     if len(raw) > _MAX_BYTES:
         raise InputError("is too large", file=file, value=len(raw), limit="1 MiB at most")
     try:
@@ -104,9 +117,9 @@ def _refuse_control_characters(value: object, file: str, key: str) -> None:
             _refuse_control_characters(inner, file, f"{key}.{k}")
 
 
-def _read_noun(cls: type[T], path: Path, schema: str) -> T:
+def _noun(cls: type[T], table: dict[str, Any], file: str) -> T:
     problems: list[Problem] = []
-    value = validate(cls, read_toml(path, schema), str(path), "", problems)
+    value = validate(cls, table, file, "", problems)
     if problems or value is None:
         raise InputError(problems)
     return value

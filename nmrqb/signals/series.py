@@ -63,6 +63,9 @@ class Series:
         Receiver gain, common to all rows.
     reference_row : int or None
         The row that holds the thermal reference.
+    unphased_rows : tuple of int
+        Rows whose receiver phase against the others is not known: their signed amplitudes mean
+        nothing.
     row_times_s : ndarray, shape (rows,), or None
         Charging time of each row, where the data set states it.
     regions_ppm : tuple of (low, high)
@@ -82,6 +85,7 @@ class Series:
     scans: NDArray[np.int64]
     gain: float = 1.0
     reference_row: int | None = None
+    unphased_rows: tuple[int, ...] = ()
     row_times_s: NDArray[np.float64] | None = None
     regions_ppm: tuple[tuple[float, float], ...] = ()
     provenance: str = ""
@@ -111,6 +115,13 @@ class Series:
             raise ValueError(
                 f"reference_row must be 0 to {len(fids) - 1}, but is {self.reference_row}"
             )
+        if any(not 0 <= row < len(fids) for row in self.unphased_rows):
+            raise ValueError(
+                f"unphased_rows must be rows from 0 to {len(fids) - 1}, but are "
+                f"{self.unphased_rows}"
+            )
+        if len(set(self.unphased_rows)) >= len(fids):
+            raise ValueError("unphased_rows must leave at least one row")
         if self.row_times_s is not None:
             times = np.array(self.row_times_s, dtype=np.float64)
             if times.shape != (len(fids),) or not np.isfinite(times).all():

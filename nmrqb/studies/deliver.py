@@ -12,7 +12,8 @@ from nmrqb.battery.charging import ChargingCurve
 from nmrqb.files.bruker import write_bruker
 from nmrqb.files.results import output_folder, to_json, write_atomically, write_curve
 from nmrqb.files.shipped import find_file
-from nmrqb.studies.fit import FitResult, fit_report
+from nmrqb.studies.fit import FitResult
+from nmrqb.studies.fit_report import fit_report
 from nmrqb.studies.plan import Plan, predict
 from nmrqb.studies.run import RunResult, run_plan, simulate_measurement, swept_list
 from nmrqb.studies.run_report import run_report
@@ -112,7 +113,7 @@ def deliver_simulation(
 
 
 def deliver_fit(result: FitResult, folder: Path, *, overwrite: bool) -> None:
-    """Write report and result of a fit into `folder`."""
+    """Write report and result of a fit into `folder`, and what goes into a register there."""
     with output_folder(folder, overwrite=overwrite) as out:
         curves = {
             f"measured_{k}": r.charging
@@ -124,6 +125,8 @@ def deliver_fit(result: FitResult, folder: Path, *, overwrite: bool) -> None:
         write_atomically(out / "versions.json", to_json(versions()))
         write_atomically(out / "report.html", fit_report(result))
         write_atomically(out / "result.json", to_json(result.to_result()))
+        if result.into is not None:
+            result.into.write()
 
 
 def _write_curves(out: Path, curves: dict[str, ChargingCurve]) -> None:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from nmrqb.analysis.buildup import BuildUpFit
 from nmrqb.analysis.calibration import polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.analysis.curves import fit_charging, fit_recovery, recovery
+from nmrqb.analysis.curves import fit_charging
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
-from nmrqb.battery.charging_time import DEFINITIONS, exponential_approach
+from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError
 from nmrqb.files.toml import read_register
 from nmrqb.files.vendors import read_series
-from nmrqb.report import figures, html
 from nmrqb.signals.series import Series
-
-Model = Literal["recovery", "charging"]
-MODELS: tuple[Model, ...] = ("recovery", "charging")
+from nmrqb.studies.fit_models import MODELS, FitModel, Model
+from nmrqb.studies.into_register import RegisterUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,11 @@ class RegionResult:
     curve: CurveFit | None
     reason: str | None
     charging: ChargingCurve | None = None
+
+    def is_identifiable(self, model: Model) -> bool:
+        """Return whether the number that the model is about has a value."""
+        curve = self.curve
+        return curve is not None and curve.parameters[MODELS[model].main].value is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +50,36 @@ class FitResult:
     model : str
     series : Series
     regions : tuple of RegionResult
+    into : RegisterUpdate or None
+        What goes into a register, where that was asked for.
     """
 
     dataset: str
     model: Model
     series: Series
     regions: tuple[RegionResult, ...]
+    into: RegisterUpdate | None = None
+
+    @property
+    def fitted_rows(self) -> NDArray[np.bool_]:
+        """True for the rows that a curve is fitted to, shape (rows,)."""
+        rows = np.ones(self.series.rows, bool)
+        rows[list(self.series.unphased_rows)] = False
+        if self.series.reference_row is not None:
+            rows[self.series.reference_row] = False
+        return rows
 
     @property
     def status(self) -> str:
-        """Return "no" where no region's curve is identifiable."""
-        some = any(r.curve is not None and r.curve.is_identifiable for r in self.regions)
-        return "ok" if some else "no"
+        """Return "no" where no region is identifiable, or nothing could go into the register."""
+        if self.into is not None and self.into.reason is not None:
+            return "no"
+        return "ok" if any(r.is_identifiable(self.model) for r in self.regions) else "no"
 
     def to_result(self) -> dict[str, Any]:
         """Return the object of result.json."""
         series = self.series
-        return {
+        table: dict[str, Any] = {
             "schema": "nmrqb/fit/1",
             "status": self.status,
             "dataset": self.dataset,
@@ -74,9 +91,15 @@ class FitResult:
                 "values": series.axis.values,
                 "source": series.axis.source,
             },
+            "scans": series.scans,
             "results": [self._region(r) for r in self.regions],
             "warnings": list(series.warnings),
         }
+        if series.unphased_rows:
+            table["rows_not_fitted"] = list(series.unphased_rows)
+        if self.into is not None:
+            table["into"] = self.into.to_result()
+        return table
 
     def _region(self, result: RegionResult) -> dict[str, Any]:
         line, curve = result.line, result.curve
@@ -101,7 +124,7 @@ class FitResult:
             "model": self.model,
             "parameters": parameters,
             "reduced_chi2": curve.reduced_chi2 if curve else None,
-            "identifiable": curve is not None and curve.is_identifiable,
+            "identifiable": result.is_identifiable(self.model),
             "warnings": warnings,
             "reason": result.reason,
             "lines": len(line.shift_ppm),
@@ -110,6 +133,8 @@ class FitResult:
             "amplitudes": line.amplitudes,
             "amplitudes_stderr": line.stderr,
         }
+        if isinstance(curve, BuildUpFit):
+            table["comparison"] = curve.comparison
         if self.model == "charging":
             table["definition"] = "fit"
             table["definition_text"] = DEFINITIONS["fit"]
@@ -118,7 +143,7 @@ class FitResult:
 
     def __str__(self) -> str:
         lines = [f"fit of {self.dataset} ({self.model})", f"{self.series}"]
-        main = "T1" if self.model == "recovery" else "tau"
+        main = MODELS[self.model].main
         for k, result in enumerate(self.regions, start=1):
             low, high = result.line.region_ppm
             place = f"  {k:2d}  {low:8.3f} to {high:8.3f} ppm  "
@@ -129,7 +154,15 @@ class FitResult:
             interval = ""
             if p.ci95[0] is not None and p.ci95[1] is not None:
                 interval = f"  95 %: {p.ci95[0]:.4g} to {p.ci95[1]:.4g}"
-            lines.append(f"{place}{main} = {p}{interval}")
+            also = [
+                f"; {name} = {result.curve.parameters[name]}"
+                for name in MODELS[self.model].also
+                if name in result.curve.parameters and p.value is not None
+            ]
+            lines.append(f"{place}{main} = {p}{interval}{''.join(also)}")
+            lines += [f"      warning: {w}" for w in result.curve.warnings]
+        if self.into is not None:
+            lines.append(f"  {self.into}")
         return "\n".join(lines)
 
 
@@ -139,6 +172,7 @@ def fit_dataset(
     *,
     regions_ppm: Sequence[tuple[float, float]] = (),
     axis: str | None = None,
+    rows: str | None = None,
     register: str | None = None,
     reference: str | None = None,
 ) -> FitResult:
@@ -147,11 +181,15 @@ def fit_dataset(
     Parameters
     ----------
     dataset : str or Path
-    model : {"recovery", "charging"}
+    model : str
+        A key of ``MODELS``.
     regions_ppm : sequence of (low, high)
         Without any, the vendor's integral regions, else detected lines.
     axis : str, optional
-        File with one axis value for each row.
+        File with one axis value for each row, or a rule such as ``L[20]*D[20]`` for numbered
+        experiments.
+    rows : str, optional
+        ``K`` or ``K-L``: the row of each of several numbered experiments.
     register : str, optional
         Needed for "charging": the register whose equilibrium sets the scale.
     reference : str, optional
@@ -166,7 +204,7 @@ def fit_dataset(
         for key, given in (("--register", register), ("--reference", reference)):
             if given is not None:
                 raise InputError("belongs to --model charging", key=key, value=given)
-    series = read_series(dataset, axis=axis)
+    series = read_series(dataset, axis=axis, rows=rows)
     file = str(dataset)
     if model == "charging":
         if register is None:
@@ -179,22 +217,28 @@ def fit_dataset(
             file=file,
             key="axis",
         )
-    if series.reference_row is not None:
-        keep = np.arange(series.rows) != series.reference_row
-    else:
-        keep = np.ones(series.rows, bool)
-    results = []
-    for line in _lines(file, series, regions_ppm):
-        try:
-            curve = fit_recovery(
-                series.axis.values[keep],
-                line.amplitudes[keep],
-                line.covariance[np.ix_(keep, keep)],
-            )
-            results.append(RegionResult(line=line, curve=curve, reason=None))
-        except ValueError as error:
-            results.append(RegionResult(line=line, curve=None, reason=str(error)))
-    return FitResult(dataset=file, model="recovery", series=series, regions=tuple(results))
+    result = FitResult(dataset=file, model=model, series=series, regions=())
+    lines = _lines(file, series, regions_ppm)
+    fitted = tuple(_fit_line(MODELS[model], series, line, result.fitted_rows) for line in lines)
+    return replace(result, regions=fitted)
+
+
+def _fit_line(
+    model: FitModel, series: Series, line: RegionFit, keep: NDArray[np.bool_]
+) -> RegionResult:
+    assert model.fit is not None
+    matrix = line.covariance[np.ix_(keep, keep)]
+    try:
+        curve = model.fit(series.axis.values[keep], line.amplitudes[keep], matrix)
+        if model.positive is not None and series.reference_row is None:
+            level = curve.parameters[model.positive].value
+            if level is not None and level < 0.0:
+                # the phase is known up to pi, and here the curve and not a row knows the sign
+                line = replace(line, amplitudes=-line.amplitudes, intensity=-line.intensity)
+                curve = model.fit(series.axis.values[keep], line.amplitudes[keep], matrix)
+    except ValueError as error:
+        return RegionResult(line=line, curve=None, reason=str(error))
+    return RegionResult(line=line, curve=curve, reason=None)
 
 
 def _fit_charging(
@@ -204,6 +248,13 @@ def _fit_charging(
     register_name: str,
     reference: str | None,
 ) -> FitResult:
+    if series.unphased_rows:
+        raise InputError(
+            "the experiments were not all recorded at one carrier: against a reference their "
+            "phases must be known",
+            file=file,
+            key="SFO1",
+        )
     is_path = register_name.endswith(".toml")
     register = read_register(Path(register_name) if is_path else register_name)
     row = _reference_row(file, series, reference)
@@ -296,100 +347,3 @@ def parse_region(text: str) -> tuple[float, float]:
             value=text,
         )
     return ends
-
-
-def fit_report(result: FitResult) -> str:
-    """Return report.html of a fit."""
-    table = result.to_result()["results"]
-    names = list(dict.fromkeys(name for r in table for name in r["parameters"]))
-    rows = []
-    for r in table:
-        cells = [f"{r['region_ppm'][0]:.4g} to {r['region_ppm'][1]:.4g}"]
-        cells += [_cell(r["parameters"].get(name)) for name in names]
-        reasons = [p["reason"] for p in r["parameters"].values() if p["value"] is None]
-        notes = dict.fromkeys([*filter(None, [r["reason"]]), *reasons, *r["warnings"]])
-        rows.append([*cells, html.text("; ".join(notes))])
-    units = {n: p["unit"] for r in table for n, p in r["parameters"].items()}
-    heads = [f"{n} ({units[n]})" if units[n] else n for n in names]
-    sections = [
-        html.preformatted(result.series),
-        "<h2>Numbers</h2>\n",
-        html.paragraph("Each number with its standard error and its 95 % interval."),
-        html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
-        "<h2>Curves</h2>\n",
-        html.figure(
-            _curves(result),
-            "Signed amplitudes of the shared line shape (over the largest), with the fit where "
-            "its parameters are identifiable.",
-        ),
-        "<h2>Spectra</h2>\n",
-        html.figure(_spectra(result), "All rows with one common phase."),
-    ]
-    return html.page(f"nmrqb fit: {Path(result.dataset).name}", sections)
-
-
-def _cell(p: dict[str, Any] | None) -> str:
-    if p is None or p["value"] is None:
-        return "withheld"
-    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
-    low, high = p["ci95"]
-    interval = "" if low is None else f"<br>{low:.4g} to {high:.4g}"
-    return f"{p['value']:.5g}{spread}{interval}"
-
-
-def _curves(result: FitResult) -> Figure:
-    count = len(result.regions)
-    columns = min(3, count)
-    lines = -(-count // columns)
-    picture = Figure(figsize=(3.1 * columns, 2.3 * lines), layout="constrained")
-    panels = picture.subplots(lines, columns, squeeze=False).ravel()
-    for ax in panels[count:]:
-        ax.axis("off")
-    for ax, region in zip(panels, result.regions, strict=False):
-        low, high = region.line.region_ppm
-        ax.set_title(f"{low:.3g} to {high:.3g} ppm", fontsize=8)
-        ax.axhline(0.0, color=figures.GREY, linewidth=0.5)
-        ax.tick_params(labelsize=7)
-        if region.charging is not None:
-            x, y = region.charging.times, region.charging.energy
-            error = region.charging.energy_stderr
-            scale = 1.0
-        else:
-            x, y, error = result.series.axis.values, region.line.amplitudes, region.line.stderr
-            scale = float(np.abs(y).max())
-        bars = None if error is None else 1.96 * error / scale
-        ax.errorbar(x, y / scale, yerr=bars, fmt="o", color=figures.BLACK, markersize=3)
-        fit = region.curve
-        if fit is not None and fit.is_identifiable:
-            t = np.linspace(float(np.min(x)), float(np.max(x)), 200)
-            values = {name: fit.value(name) for name in fit.parameters}
-            fitted = (
-                exponential_approach(t, values["E_inf"], values["E_0"], values["tau"])
-                if "tau" in values
-                else recovery(t, **values)
-            )
-            ax.plot(t, fitted / scale, color=figures.GREEN, linewidth=1.0)
-        elif fit is not None:
-            ax.annotate(
-                "not identifiable",
-                (0.5, 0.1),
-                xycoords="axes fraction",
-                fontsize=8,
-                ha="center",
-                color=figures.VERMILION,
-            )
-        ax.set_xlabel("time (s)", fontsize=7)
-    return picture
-
-
-def _spectra(result: FitResult) -> Figure:
-    picture = Figure(figsize=(8.0, 6.0), layout="constrained")
-    strongest = max(
-        result.regions, key=lambda r: float(np.abs(r.line.amplitudes).max() / r.line.noise)
-    )
-    figures.draw_spectra(
-        result.series,
-        picture.add_subplot(),
-        phase_rad=float(np.angle(strongest.line.intensity.sum())),
-    )
-    return picture

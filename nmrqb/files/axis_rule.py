@@ -1,0 +1,160 @@
+"""Array axes by rule: a product of an experiment's own parameters, such as ``L[20]*D[20]``."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from nmrqb.errors import InputError
+from nmrqb.files.bruker_parameters import Parameters
+
+Kind = Literal["L", "D", "P", "CNST"]
+_SECONDS: dict[str, float] = {"D": 1.0, "P": 1e-6}  # delays are stored in s, pulses in us
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_FACTOR = re.compile(rf"({'|'.join(get_args(Kind))})(?:\[([0-9]{{1,4}})\])", re.IGNORECASE)
+_PROGRAM_FACTOR = re.compile(rf"({'|'.join(get_args(Kind))})([0-9]{{1,4}})", re.IGNORECASE)
+_SYNTAX = "a product of L[n], D[n], P[n], CNST[n] and numbers, such as L[20]*D[20]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisRule:
+    """A product of a number and parameters: loop counters, delays, pulses, constants.
+
+    Attributes
+    ----------
+    number : float
+    parameters : tuple of (kind, index)
+        At most one delay or pulse, which makes the product a time in seconds.
+    """
+
+    number: float
+    parameters: tuple[tuple[Kind, int], ...]
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.number) and self.number > 0.0):
+            raise ValueError(f"the number must be finite and positive, but is {self.number:g}")
+        if not self.parameters:
+            raise ValueError("at least one parameter is needed")
+        if sum(kind in _SECONDS for kind, _ in self.parameters) > 1:
+            raise ValueError("at most one factor may be a delay or a pulse: times no area")
+
+    @property
+    def is_time(self) -> bool:
+        """True where the product is a time in seconds, else it is a count."""
+        return any(kind in _SECONDS for kind, _ in self.parameters)
+
+    @property
+    def name(self) -> str:
+        """Name of the axis."""
+        kinds = {kind for kind, _ in self.parameters}
+        return "delay" if "D" in kinds else "pulse length" if "P" in kinds else str(self)
+
+    def value(self, acqus: Parameters) -> float:
+        """Return the product for one experiment, s where it is a time.
+
+        Raises
+        ------
+        InputError
+            Where a parameter is missing, out of range or negative.
+        """
+        product = self.number
+        for kind, index in self.parameters:
+            listed = acqus.numbers(kind)
+            if index >= len(listed):
+                raise InputError(
+                    f"the axis rule {self} asks for {kind}[{index}], but there are "
+                    f"{kind}[0] to {kind}[{len(listed) - 1}]",
+                    file=str(acqus.path),
+                    key=kind,
+                    value=f"{kind}[{index}]",
+                    limit=f"0 to {len(listed) - 1}",
+                )
+            product *= listed[index] * _SECONDS.get(kind, 1.0)
+        if not (math.isfinite(product) and product >= 0.0):
+            raise InputError(
+                f"the axis rule {self} must give a value of at least 0, but gives {product:g}",
+                file=str(acqus.path),
+                key="--axis",
+                value=product,
+            )
+        return product
+
+    def __str__(self) -> str:
+        factors = [f"{kind}[{index}]" for kind, index in self.parameters]
+        return "*".join([f"{self.number:g}", *factors] if self.number != 1.0 else factors)
+
+
+def looks_like_rule(text: str) -> bool:
+    """Return whether an ``--axis`` text is meant as a rule and not as a file."""
+    return "[" in text or "*" in text
+
+
+def parse_rule(text: str) -> AxisRule:
+    """Return the rule of an ``--axis`` text.
+
+    Raises
+    ------
+    InputError
+        Where it is not such a product.
+    """
+    try:
+        return _product(text, _FACTOR)
+    except ValueError as error:
+        raise InputError(
+            f"must be {_SYNTAX}, but is {text!r} ({error})", key="--axis", value=text, limit=_SYNTAX
+        ) from None
+
+
+def program_products(commands: str) -> tuple[dict[str, AxisRule], list[tuple[str, str]]]:
+    """Return what a pulse program defines as a product of loop counter and delay.
+
+    Parameters
+    ----------
+    commands : str
+        The pulse program without comments.
+
+    Returns
+    -------
+    products : dict of name to AxisRule
+        ``"tbup=l20*d20"`` gives ``{"tbup": L[20]*D[20]}``.
+    others : list of (name, expression)
+        Other definitions of the same names, which contradict them.
+    """
+    products: dict[str, AxisRule] = {}
+    others: list[tuple[str, str]] = []
+    found = re.findall(r'"\s*([A-Za-z_]\w*)\s*=\s*([^"\n]{1,80})"', commands)
+    for name, expression in found:
+        try:
+            rule = _product(expression, _PROGRAM_FACTOR)
+        except ValueError:
+            continue
+        kinds = [kind for kind, _ in rule.parameters]
+        if "L" in kinds and "D" in kinds:
+            products.setdefault(name, rule)
+    for name, expression in found:
+        if name not in products:
+            continue
+        try:
+            same = _product(expression, _PROGRAM_FACTOR) == products[name]
+        except ValueError:
+            same = False
+        if not same:
+            others.append((name, "".join(expression.split())))
+    return products, others
+
+
+def _product(text: str, pattern: re.Pattern[str]) -> AxisRule:
+    number = 1.0
+    parameters: list[tuple[Kind, int]] = []
+    for factor in (word.strip() for word in text.split("*")):
+        match = pattern.fullmatch(factor)
+        if match is not None:
+            kind = match.group(1).upper()
+            parameters.append((next(k for k in get_args(Kind) if k == kind), int(match.group(2))))
+        elif _NUMBER.fullmatch(factor):
+            number *= float(factor)
+        else:
+            raise ValueError(f"{factor!r} is no such factor")
+    return AxisRule(number=number, parameters=tuple(parameters))

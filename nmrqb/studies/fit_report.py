@@ -1,0 +1,121 @@
+"""The report of a fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nmrqb.analysis.buildup import BuildUpFit
+from nmrqb.report import figures, html
+from nmrqb.studies.fit import FitResult
+
+_CAPTION = (
+    "Signed amplitudes of the shared line shape (over the largest) with 95 % errors, and the fit "
+    "where it is identifiable; grey points are not fitted."
+)
+_OTHER = " Dashed: the model that was not selected (one exponential, or a stretched one)."
+
+
+def fit_report(result: FitResult) -> str:
+    """Return report.html of a fit."""
+    table = result.to_result()["results"]
+    names = list(dict.fromkeys(name for r in table for name in r["parameters"]))
+    rows = []
+    for r in table:
+        cells = [f"{r['region_ppm'][0]:.4g} to {r['region_ppm'][1]:.4g}"]
+        cells += [_cell(r["parameters"].get(name)) for name in names]
+        reasons = [p["reason"] for p in r["parameters"].values() if p["value"] is None]
+        notes = dict.fromkeys([*filter(None, [r["reason"]]), *reasons, *r["warnings"]])
+        rows.append([*cells, html.text("; ".join(notes))])
+    units = {n: p["unit"] for r in table for n, p in r["parameters"].items()}
+    heads = [f"{n} ({units[n]})" if units[n] else n for n in names]
+    sections = [
+        html.preformatted(result.series),
+        "<h2>Numbers</h2>\n",
+        html.paragraph("Each number with its standard error and its 95 % interval."),
+        html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
+        "<h2>Curves</h2>\n",
+        html.figure(
+            _curves(result),
+            _CAPTION + (_OTHER if result.model == "buildup" else ""),
+        ),
+        "<h2>Spectra</h2>\n",
+        html.figure(_spectra(result), "All rows with one common phase."),
+    ]
+    return html.page(f"nmrqb fit: {Path(result.dataset).name}", sections)
+
+
+def _cell(p: dict[str, Any] | None) -> str:
+    if p is None or p["value"] is None:
+        return "withheld"
+    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
+    low, high = p["ci95"]
+    interval = "" if low is None else f"<br>{low:.4g} to {high:.4g}"
+    return f"{p['value']:.5g}{spread}{interval}"
+
+
+def _curves(result: FitResult) -> Figure:
+    count = len(result.regions)
+    columns = min(3, count)
+    lines = -(-count // columns)
+    picture = Figure(figsize=(3.1 * columns, 2.3 * lines), layout="constrained")
+    panels = picture.subplots(lines, columns, squeeze=False).ravel()
+    for ax in panels[count:]:
+        ax.axis("off")
+    for ax, region in zip(panels, result.regions, strict=False):
+        low, high = region.line.region_ppm
+        ax.set_title(f"{low:.3g} to {high:.3g} ppm", fontsize=8)
+        ax.axhline(0.0, color=figures.GREY, linewidth=0.5)
+        ax.tick_params(labelsize=7)
+        if region.charging is not None:
+            x, y = region.charging.times, region.charging.energy
+            error = region.charging.energy_stderr
+            scale, label = 1.0, "time (s)"
+            fitted = np.ones(len(x), bool)
+        else:
+            axis = result.series.axis
+            x, y, error = axis.values, region.line.amplitudes, region.line.stderr
+            scale, label = float(np.abs(y).max()), f"{axis.name} ({axis.unit})"
+            fitted = result.fitted_rows
+        for rows, colour in ((fitted, figures.BLACK), (~fitted, figures.GREY)):
+            bars = None if error is None else 1.96 * error[rows] / scale
+            ax.errorbar(x[rows], y[rows] / scale, yerr=bars, fmt="o", color=colour, markersize=3)
+        fit = region.curve
+        if fit is not None and region.is_identifiable(result.model):
+            t = np.linspace(float(np.min(x)), float(np.max(x)), 400)
+            ax.plot(t, fit.curve(t) / scale, color=figures.GREEN, linewidth=1.0)
+            if isinstance(fit, BuildUpFit) and fit.other_curve is not None:
+                ax.plot(
+                    t,
+                    fit.other_curve(t) / scale,
+                    color=figures.ORANGE,
+                    linewidth=0.8,
+                    dashes=(4, 2),
+                )
+        elif fit is not None:
+            ax.annotate(
+                "not identifiable",
+                (0.5, 0.1),
+                xycoords="axes fraction",
+                fontsize=8,
+                ha="center",
+                color=figures.VERMILION,
+            )
+        ax.set_xlabel(label, fontsize=7)
+    return picture
+
+
+def _spectra(result: FitResult) -> Figure:
+    picture = Figure(figsize=(8.0, 6.0), layout="constrained")
+    strongest = max(
+        result.regions, key=lambda r: float(np.abs(r.line.amplitudes).max() / r.line.noise)
+    )
+    figures.draw_spectra(
+        result.series,
+        picture.add_subplot(),
+        phase_rad=float(np.angle(strongest.line.intensity.sum())),
+    )
+    return picture
