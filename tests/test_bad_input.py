@@ -41,8 +41,42 @@ PROTOCOLS = [
      ["cycle.1", "`transfer` must be 0 to 1.28", "1.5"]),
     ("transfer that this star does not reach", CHLOROFORM, [(r"^transfer = 0.5", "transfer = 1.1")],
      ["`transfer` must be 0 to 1.0000 for 1 satellites", "1.1"]),
-    ("native exchange", TTSS, [(r'^exchange = "ideal"', 'exchange = "native"')],
-     ["cycle.1.exchange", "'ideal'", "'native'"]),
+    ("exchange that is not there", TTSS, [(r'^exchange = "ideal"', 'exchange = "magic"')],
+     ["cycle.1.exchange", "'ideal'", "'native'", "'hartmann-hahn'", "'magic'"]),
+    ("native exchange without steps", TTSS, [(r'^exchange = "ideal"', 'exchange = "native"')],
+     ["cycle.1", "`steps` must be given"]),
+    ("ideal exchange with steps", TTSS, [(r"^transfer = 0.3", "transfer = 0.3\nsteps = 4")],
+     ["cycle.1", "`steps` must be given for exchange = \"native\", and only there"]),
+    ("no steps at all", TTSS, [(r'^exchange = "ideal".*', 'exchange = "native"\nsteps = 0')],
+     ["cycle.1", "`steps` must be 1 to 200, but is 0"]),
+    ("more steps than fit", TTSS, [(r'^exchange = "ideal".*', 'exchange = "native"\nsteps = 200')],
+     ["`cycle.1.steps` must be smaller", "200 steps"]),
+    ("native exchange without relaxation", TTSS,
+     [(r'^exchange = "ideal".*', 'exchange = "native"\nsteps = 2'),
+      (r"^relax_during_exchange = true", "relax_during_exchange = false")],
+     ["cycle.1", "`relax_during_exchange` must be true"]),
+    ("spin lock without a field", TTSS, [(r'^exchange = "ideal"', 'exchange = "hartmann-hahn"')],
+     ["cycle.1", "`spin_lock` must be given"]),
+    ("spin lock in seconds", TTSS,
+     [(r'^exchange = "ideal".*', 'exchange = "hartmann-hahn"\nspin_lock = "3 ms"')],
+     ["cycle.1.spin_lock", "frequency", "'3 ms'"]),
+    ("dephasing in hertz", "protocols/driven_thermal_trimethyl_phosphate.toml",
+     [(r'^dephasing = "293 /s"', 'dephasing = "293 Hz"')],
+     ["cycle.0.dephasing", "rate", "/s", "'293 Hz'"]),
+    ("adiabatic pulse that is not measured", CHLOROFORM,
+     [(r'^recovery = "', 'pulse = "adiabatic"\nrecovery = "'),
+      (r'^spectrometer = .*', 'spectrometer = "bare.toml"')],
+     ["lists no adiabatic inversion of 1H", "`inversions`"]),
+    ("even number of fields", TTSS, [(r"^seed = .*", "seed = 1\nb1_points = 4")],
+     ["simulation", "`b1_points` must be odd and 1 to 31, but is 4"]),
+    ("pulse angle instead of a length", "protocols/pulse_calibration_trimethyl_phosphate.toml",
+     [(r'^length = "12 us"', 'angle = "90 deg"'), (r'^key = .*', 'key = "cycles"'),
+      (r"^values = .*", "values = [1]")],
+     ["cycle.0.angle", "unknown key"]),
+    ("echo shorter than its pulses", "protocols/coupling_trimethyl_phosphate.toml",
+     [(r'"1 ms", "5 ms"', '"10 us", "5 ms"')], ["an echo must last at least", "10 us"]),
+    ("model that is not there", TTSS, [(r"^\[sweep\]", '[analysis]\nmodel = "magic"\n\n[sweep]')],
+     ["analysis.model", "charging, recovery, nutation, coupling", "magic"]),
     ("flip back of chargers on +z", TTSS, [(r'^recovery = "left"', 'recovery = "flipped-back"')],
      ["cycle.0.recovery", "left or saturated", "flipped-back"]),
     ("unknown register", TTSS, [(r'^register = "ttss"', 'register = "tts"')],
@@ -89,6 +123,12 @@ def test_a_bad_protocol_gets_one_line_and_leaves_nothing(
     nmrqb, edited, tmp_path, source, changes, words
 ):
     path = edited(source, *changes, name="p.toml")
+    # a spectrometer that lists no measured inversion, for who asks for it
+    edited(
+        "data/spectrometers/generic.toml",
+        (r'(?s)\[\[channels.inversions\]\].*?power = "[^"]*"\n', ""),
+        name="bare.toml",
+    )
     outcome = nmrqb("run", path, "-o", tmp_path / "out", "--json")
     assert outcome.code == 2
     for word in ("p.toml", *words):
@@ -96,7 +136,7 @@ def test_a_bad_protocol_gets_one_line_and_leaves_nothing(
     assert outcome.json["status"] == "error"
     assert outcome.json["schema"] == "nmrqb/run/1"
     assert set(outcome.json["error"]) == {"message", "file", "key", "value", "limit"}
-    assert [p.name for p in tmp_path.iterdir()] == ["p.toml"]
+    assert {p.name for p in tmp_path.iterdir()} == {"p.toml", "bare.toml"}
 
 
 REGISTERS = [
@@ -118,6 +158,18 @@ REGISTERS = [
     ("infinite T1", [(r'"115.4 s"', '"inf s"')], ["center.t1", "'inf s'"]),
     ("zero field", [(r'"9.4 T"', '"0 T"')], ["field", "more than 0 T"]),
     ("missing species", [(r"(?s)\[satellite\].*", "")], ["satellite", "missing"]),
+    ("dipolar share above all", [(r"^(field = .*)", r'\1\ndipolar_share = { value = "140 %", nominal = true }')],
+     ["dipolar_share", "at most 100 %", "140 %"]),
+    ("dipolar share without a unit", [(r"^(field = .*)", r'\1\ndipolar_share = { value = 0.4, nominal = true }')],
+     ["dipolar_share", "%", "0.4"]),
+    ("concentration in grams", [(r"^(field = .*)", r'\1\nconcentration = { value = "3 g/L", nominal = true }')],
+     ["concentration", "mol/L", "'3 g/L'"]),
+    ("T1rho above T1", [(r'role = "charger"', 'role = "charger"\nt1_rho = { value = "30 s", nominal = true }')],
+     ["satellite", "`t1_rho` must be T2 to T1", "30 s"]),
+    ("recovery of a battery", [(r'role = "battery"', 'role = "battery"\nrecovery = { t1_fast = "1 s", t1_slow = "9 s", fast_share = "20 %", nominal = true }')],
+     ["center", "`recovery` belongs to the charger"]),
+    ("recovery half given", [(r'role = "charger"', 'role = "charger"\nrecovery = { t1_fast = "1 s", nominal = true }')],
+     ["satellite.recovery", "either `t1_fast`"]),
     ("unknown key", [(r"^satellites = 36", "satellites = 36\nprotons = 36")],
      ["protons", "unknown key", "coupling"]),
 ]  # fmt: skip

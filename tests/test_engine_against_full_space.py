@@ -17,8 +17,8 @@ from nmrqb.compiler.compile import compile_protocol
 from nmrqb.models.closed_map import ClosedMap
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Generator
-from nmrqb.quantum.star import SpinRelaxation, StarSpace
 from nmrqb.quantum.rotation import SatelliteRotations, effective_rotation
+from nmrqb.quantum.star import SpinRelaxation, StarSpace
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -105,17 +105,22 @@ class FullStar:
         return u @ rho @ u.conj().T
 
     def finite_pulses(self, pulses, rho, tick_s):
-        """Simpson's rule in panels of at most 90 degrees, all pulses about one middle."""
-        whole = max(p.ticks for p in pulses) * tick_s
-        common = min(p.ticks for p in pulses) * tick_s
-        panels = max(1, math.ceil(max(abs(p.angle_rad) for p in pulses) / (math.pi / 2) - 1e-9))
-        rho = self.propagate("free", rho, (whole - common) / 2)
-        for _ in range(panels):
-            for weight, turns in ((1, True), (4, True), (1, False)):
-                rho = self.propagate("free", rho, weight * common / panels / 6)
-                for p in pulses if turns else ():
-                    rho = self.rotate(rho, p.nucleus, p.angle_rad / (2 * panels), p.phase_rad)
-        return self.propagate("free", rho, (whole - common) / 2)
+        """Simpson's rule in panels of at most 90 degrees; the shorter pulse in the middle."""
+        long, *rest = sorted(pulses, key=lambda p: -p.ticks)
+        parts = [(long.ticks, (long,))]
+        if rest:
+            edge = (long.ticks - rest[0].ticks) / 2
+            parts = [(edge, (long,)), (rest[0].ticks, pulses), (edge, (long,))]
+        for ticks, on in parts:
+            angles = {p.nucleus: (p.angle_rad * ticks / p.ticks, p.phase_rad) for p in on}
+            steepest = max(abs(angle) for angle, _ in angles.values())
+            panels = max(1, math.ceil(steepest / (math.pi / 2) - 1e-9))
+            for _ in range(panels if ticks else 0):
+                for weight, turns in ((1, True), (4, True), (1, False)):
+                    rho = self.propagate("free", rho, weight * ticks * tick_s / panels / 6)
+                    for isotope, (angle, phase) in angles.items() if turns else ():
+                        rho = self.rotate(rho, isotope, angle / (2 * panels), phase)
+        return rho
 
     def true_pulses(self, pulses, offsets_hz, rho, seconds):
         """Solve RF, offsets, coupling and relaxation together; equal lengths."""
@@ -276,9 +281,7 @@ def legal_sequences(draw, register):
     pair = [register.center.isotope, register.satellite.isotope]
     together = st.tuples(pulse, pulse).map(
         lambda two: SimultaneousPulses(
-            pulses=tuple(
-                dataclasses.replace(p, nucleus=n) for p, n in zip(two, pair, strict=True)
-            )
+            pulses=tuple(dataclasses.replace(p, nucleus=n) for p, n in zip(two, pair, strict=True))
         )
     )
     pulses = pulse | together

@@ -5,6 +5,7 @@ from star_registers import TICK_S, charging_protocol, fine_spectrometer, star
 
 from nmrqb.compiler.compile import compile_protocol
 from nmrqb.models.closed_map import ClosedMap
+from nmrqb.protocol.steps import BatterySaturated, Crush, ExchangeStep, Inept, Invert
 from nmrqb.simulate.simulator import StarSimulator
 
 #: charged = away from the battery's own ground level: spin label opposite to sign(gamma_B)
@@ -31,3 +32,28 @@ def test_sign_matrix(battery, inversion, central):
     assert energy == pytest.approx(predicted, abs=0.03)
     assert any("DISCHARGE" in w for w in plan.warnings) == (not charges)
     assert register.must_invert_chargers == (not free)
+
+
+SHOTS = {
+    "ideal": ExchangeStep(exchange="ideal", transfer=0.1),
+    "native": ExchangeStep(exchange="native", transfer=0.1, steps=4),
+    "hartmann-hahn": ExchangeStep(exchange="hartmann-hahn", transfer=0.1, spin_lock_hz=2000.0),
+    "inept": Inept(),
+}
+
+
+@pytest.mark.parametrize("central", ["battery", "charger"])
+@pytest.mark.parametrize("inverted", [True, False])
+@pytest.mark.parametrize("shot", list(SHOTS))
+@pytest.mark.parametrize("battery", list(CHARGES_WITHOUT_INVERSION))
+def test_sign_matrix_of_single_shots(battery, shot, inverted, central):
+    # exchange conserves spin: its sign follows gamma and inversion; INEPT chooses its last phase
+    register = star(3, battery, central=central)
+    cycle = (*([Invert(target="charger")] if inverted else []), SHOTS[shot], Crush())
+    protocol = charging_protocol(0.0, 0.0, cycle=cycle, prepare=BatterySaturated())
+    sequence = compile_protocol(protocol, register, fine_spectrometer()).sequences[0]
+    p = StarSimulator(register).simulate(sequence).battery_z[-3]
+    energy = -register.battery.nucleus.sign * p
+    charges = shot == "inept" or inverted != CHARGES_WITHOUT_INVERSION[battery]
+    assert (energy > 0.02) == charges, energy
+    assert (energy < -0.02) == (not charges), energy

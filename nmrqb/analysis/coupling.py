@@ -10,6 +10,11 @@ from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold
 Array = NDArray[np.float64]
 
 
+def echo_modulation(t: Array, J: float, T2: float, M0: float, partners: int) -> Array:  # noqa: N803
+    """Return M0 cos(pi J t)^partners exp(-t/T2)."""
+    return np.asarray(M0 * np.cos(np.pi * J * t) ** partners * np.exp(-t / T2))
+
+
 def fit_coupling(
     times_s: Array, amplitudes: Array, covariance: Array, *, partners: int
 ) -> CurveFit:
@@ -36,7 +41,7 @@ def fit_coupling(
         raise ValueError("the times of the points must differ")
 
     def model(t: Array, J: float, T2: float, M0: float) -> Array:  # noqa: N803
-        return np.asarray(M0 * np.cos(np.pi * J * t) ** partners * np.exp(-t / T2))
+        return echo_modulation(t, J, T2, M0, partners)
 
     weight = 1.0 / np.sqrt(np.diag(covariance))
     spacing = float(np.median(np.diff(np.sort(t))))

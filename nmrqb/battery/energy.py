@@ -19,7 +19,9 @@ NMR_ENERGY_UNIT = "hbar |omega_B| eps/2, from the identity level"
 #: where the charger is read instead of the battery
 CHARGER_ENERGY_UNIT = "hbar |omega_C| eps/2, from the identity level"
 #: of all batteries of a pseudo-pure molecule
-PSEUDO_PURE_ENERGY_UNIT = "hbar |omega_B|, all batteries of a pseudo-pure molecule, from the ground level"
+PSEUDO_PURE_ENERGY_UNIT = (
+    "hbar |omega_B|, all batteries of a pseudo-pure molecule, from the ground level"
+)
 
 
 def stored_energy(r_z: Array) -> Array:

@@ -71,7 +71,8 @@ def plan(protocol: str, as_json: bool) -> int:
 
     made = make_plan(_named(protocol))
     prediction = predict(made)
-    compiled = made.compiled
+    compiled, rows = made.compiled, made.protocol.rows
+    closed = prediction.closed.energy.tolist() if prediction.closed else [None] * rows
     table: dict[str, Any] = {
         "schema": "nmrqb/plan/1",
         "status": "no" if compiled.violations else "ok",
@@ -85,7 +86,7 @@ def plan(protocol: str, as_json: bool) -> int:
                 zip(
                     prediction.exact.times.tolist(),
                     prediction.exact.energy.tolist(),
-                    prediction.closed.energy.tolist(),
+                    closed,
                     strict=True,
                 )
             )
@@ -96,17 +97,21 @@ def plan(protocol: str, as_json: bool) -> int:
         "cycles_to_saturation": prediction.cycles_to_saturation,
         "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
         "tau_s": prediction.tau,
+        "other_single_shots": prediction.other_transfers,
+        "rf_energy_joule": list(compiled.rf_energy_joule),
         "roundings": [str(r) for r in compiled.roundings],
         "violations": [str(v) for v in compiled.violations],
         "warnings": list(compiled.warnings),
     }
     lines = [str(made), str(compiled.sequences[-1])]
     for row in table["results"]:
-        lines.append(
-            f"  {row['time_s']:10.4g} s  energy {row['energy']:9.5f} exact, "
-            f"{row['closed_map_energy']:9.5f} closed map"
-        )
+        by_map = row["closed_map_energy"]
+        beside = "" if by_map is None else f", {by_map:9.5f} closed map"
+        lines.append(f"  {row['time_s']:10.4g} s  energy {row['energy']:9.5f} exact{beside}")
     lines.append(f"  ({prediction.exact.energy_unit})")
+    if prediction.other_transfers:
+        listed = ", ".join(f"{n} {v:.4g}" for n, v in prediction.other_transfers.items())
+        lines.append(f"  best single shots (of a full charger's polarisation): {listed}")
     if prediction.cycles_to_saturation is not None:
         lines.append(f"  cycles to saturation (99 %): {prediction.cycles_to_saturation}")
     _show(table, "\n".join(lines), as_json)

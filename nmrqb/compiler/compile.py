@@ -225,9 +225,8 @@ class _Compiler:
             step = PseudoPurePreparation(relaxation_s=protocol.reference.relaxation_s)
         events = self._prepare(step, "reference")
         for k, readout in enumerate(protocol.readout):
-            if isinstance(readout, ReadFid):
-                readout = replace(readout, excitation="90")
-            events += self._readout(readout, f"readout.{k}")
+            excited = replace(readout, excitation="90") if isinstance(readout, ReadFid) else readout
+            events += self._readout(excited, f"readout.{k}")
         return self._finished(events, f"{protocol.name}: {protocol.reference.kind} reference")
 
     def repetition(self, protocol: Protocol, *, after_exchange: bool) -> tuple[Event, ...]:

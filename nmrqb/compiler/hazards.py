@@ -91,9 +91,7 @@ def find_hazards(
     ]
 
 
-def _damping(
-    protocol: Protocol, register: SpinRegister, spectrometer: Spectrometer
-) -> list[str]:
+def _damping(protocol: Protocol, register: SpinRegister, spectrometer: Spectrometer) -> list[str]:
     must = register.must_invert_chargers
     inverted = any(
         (isinstance(s, Reenergise) and (s.inversion == "ideal" or (s.inversion == "auto" and must)))
@@ -103,11 +101,13 @@ def _damping(
     tau = radiation_damping_s(register, spectrometer)
     if tau is None or not inverted or tau > 10.0 * register.charger.t2_star_s.value:
         return []
-    return [
+    t1 = format_quantity(register.charger.t1_s.value, "time")
+    words = (
         f"radiation damping: inverted {register.charger.isotope} chargers turn back within about "
-        f"{format_quantity(tau, 'time')} (T1 {format_quantity(register.charger.t1_s.value, 'time')}"
-        "); the simulation does not include it: dilute the sample or detune the coil"
-    ]
+        f"{format_quantity(tau, 'time')} (T1 {t1}); the simulation does not include it: dilute "
+        "the sample or detune the coil"
+    )
+    return [words]
 
 
 def _heating(spectrometer: Spectrometer, sequences: Sequence[PulseSequence]) -> list[str]:
@@ -136,11 +136,12 @@ def _heating(spectrometer: Spectrometer, sequences: Sequence[PulseSequence]) -> 
 
 
 def _isotopologues(protocol: Protocol, register: SpinRegister) -> list[str]:
-    rare = register.battery.nucleus.abundance_percent
-    if protocol.fid.target != "charger" or rare > 99.0:
+    share = register.star_share
+    observed = register.battery if protocol.fid.target == "battery" else register.charger
+    if share > 0.9 or observed is register.center:
         return []
-    return [
-        f"the {register.charger.isotope} line belongs to all molecules, of which only {rare:.3g} "
-        f"% carry a {register.battery.isotope} battery at natural abundance: what is measured is "
-        "the bulk, not the chargers of the star"
-    ]
+    words = (
+        f"the {observed.isotope} line belongs to all molecules, of which only {100 * share:.3g} % "
+        f"are the star with a central {register.center.isotope}: what is measured is the bulk"
+    )
+    return [words]

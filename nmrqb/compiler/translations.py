@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nmrqb.sequence.events import (
     Delay,
@@ -69,13 +73,13 @@ class Translator:
         # z to x needs the 90 about -y first, seen from the spins; z to y the 90 about +x
         quarter = self._both(90.0, opposite)
         half = self._both(180.0, axis_deg)
-        # a 90 turns the coupling into the block's while it lasts, a 180 away and back: half of
-        # each counts
-        delay = (coupled_s - self._seconds(quarter) - 0.5 * self._seconds(half)) / 2.0
+        # a 90 turns the coupling into the block's while it lasts, a 180 away and back
+        in_pulses = 2.0 * self._coupled_s(quarter, np.sin) + self._coupled_s(half, np.cos)
+        delay = (coupled_s - in_pulses) / 2.0
         ticks = self.spectrometer.ticks(delay)
         shortest = self.spectrometer.minimum_delay_s
         if ticks * self.spectrometer.tick_s < shortest:
-            pulses_s = self._seconds(quarter) + 0.5 * self._seconds(half) + 2.0 * shortest
+            pulses_s = in_pulses + 2.0 * shortest
             raise ValueError(
                 f"`{key}.steps` must be smaller: {steps} steps leave blocks of "
                 f"{format_quantity(coupled_s, 'time')}, shorter than their pulses and delays "
@@ -96,7 +100,8 @@ class Translator:
         """Return refocused INEPT from charger to battery.
 
         A charger polarisation z becomes a battery polarisation sign z A, in spin labels and for
-        either sign of J (it enters twice), with A = sqrt(N) (1 - 1/N)^((N-1)/2) for a central battery and A/N for satellites.
+        either sign of J (it enters twice), with A = sqrt(N) (1 - 1/N)^((N-1)/2) for a central
+        battery and A/N for satellites.
         """
         register = self.register
         n, coupling = register.satellites, register.coupling_hz.value
@@ -161,6 +166,24 @@ class Translator:
                 for species in (self.register.center, self.register.satellite)
             )
         )
+
+    def _coupled_s(
+        self, pulses: SimultaneousPulses, share: Callable[[NDArray[np.float64]], Any]
+    ) -> float:
+        """Return how long the coupling of a block acts during its pulses.
+
+        The integral of share(theta_S) share(theta_I) over the angles turned so far: half of the
+        length where both pulses are equally long.
+        """
+        whole = max(pulse.ticks for pulse in pulses.pulses)
+        steps = 2000
+        middle = (np.arange(steps) + 0.5) * whole / steps
+        product = np.ones(steps)
+        for pulse in pulses.pulses:
+            begin = (whole - pulse.ticks) / 2.0
+            angle = pulse.angle_rad * np.clip((middle - begin) / pulse.ticks, 0.0, 1.0)
+            product = product * share(angle)
+        return float(product.mean()) * whole * self.spectrometer.tick_s
 
     def _seconds(self, event: Event) -> float:
         return event.ticks * self.spectrometer.tick_s

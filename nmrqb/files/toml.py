@@ -17,6 +17,7 @@ from nmrqb.errors import InputError, Problem
 from nmrqb.files.shipped import find_file
 from nmrqb.protocol.protocol import (
     MAX_POINTS_OF_SWEEP,
+    MODELS,
     Protocol,
     Reference,
     Simulation,
@@ -26,7 +27,7 @@ from nmrqb.protocol.protocol import (
 from nmrqb.protocol.steps import STEP_KINDS
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import SpinRegister
-from nmrqb.units import Unit, file_key
+from nmrqb.units import Unit, file_key, si_unit
 
 T = TypeVar("T")
 _MAX_BYTES = 2**20
@@ -333,14 +334,15 @@ def _analysis(table: dict[str, Any], file: str, problems: list[Problem]) -> dict
         if key != "model":
             problems.append(_unknown(file, f"analysis.{key}", key, ["model"]))
     model = table.get("model", "charging")
-    if model not in ("charging", "recovery"):
+    if model not in MODELS:
+        allowed = ", ".join(MODELS)
         problems.append(
             Problem(
-                message=f"must be charging or recovery, but is {model!r}",
+                message=f"must be one of {allowed}, but is {model!r}",
                 file=file,
                 key="analysis.model",
                 value=str(model),
-                limit="charging, recovery",
+                limit=allowed,
             )
         )
         return {}
@@ -393,7 +395,9 @@ def _sweep(
                     value=_short(value),
                 )
             )
-    return None if len(problems) > before else Sweep(key=key, values=tuple(values))
+    if len(problems) > before:
+        return None
+    return Sweep(key=key, values=tuple(values), unit=si_unit(unit.dimension) if unit else "")
 
 
 def _swept_value(value: object, unit: Unit | None, counted: bool) -> float:

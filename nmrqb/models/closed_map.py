@@ -197,8 +197,9 @@ class ClosedMap:
         rates, equilibrium = self._rates(), np.array(self._equilibria())
         free = 1 - saturated
         # the saturated species stays its equilibrium below equilibrium: a constant source
-        level = equilibrium[free] + rates[free, saturated] / rates[free, free] * (
-            equilibrium[saturated]
+        level = (
+            equilibrium[free]
+            + rates[free, saturated] / rates[free, free] * (equilibrium[saturated])
         )
         q = math.exp(-rates[free, free] * duration_s)
         total = np.zeros((3, 3))

@@ -117,4 +117,4 @@ def unitary_bound(satellites: int) -> float:
     O. W. Sorensen, Prog. NMR Spectrosc. 21, 503 (1989).
     """
     n = satellites
-    return n * comb(n - 1, (n - 1) // 2) / 2 ** (n - 1)
+    return float(n * comb(n - 1, (n - 1) // 2) / 2 ** (n - 1))

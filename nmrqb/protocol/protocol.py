@@ -33,10 +33,13 @@ class Sweep:
         ``"cycles"``, or section, step (counted from 0) and key: ``"cycle.0.delay"``.
     values : tuple of float
         In SI units.
+    unit : str
+        SI unit of the values; "" for numbers.
     """
 
     key: str
     values: tuple[float, ...]
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,17 +81,25 @@ class SatelliteRotations:
         for k in range(1, n + 1):
             zs = np.arange(n - k + 1)
             ks = np.arange(k + 1)
-            index = np.array([[space.position(0, int(c), int(p), int(k - p)) for p in ks] for c in zs])
+            index = np.array(
+                [[space.position(0, int(c), int(p), int(k - p)) for p in ks] for c in zs]
+            )
             matrix = _symmetric_power(k)
             self._groups.append((index, np.ascontiguousarray(matrix.T), matrix.conj()))
         # 90 degrees about x, in occupations of (1, z, x, y): y -> z, z -> -y
         target = np.array(
-            [space.position(0, int(c), int(b), int(a)) for a, b, c in zip(z, plus, minus, strict=True)]
+            [
+                space.position(0, int(c), int(b), int(a))
+                for a, b, c in zip(z, plus, minus, strict=True)
+            ]
         )
         self._quarter = (target, (-1.0) ** z)
         # 180 degrees about y: z -> -z, x -> -x: + -> -(-)
         self._half = np.array(
-            [space.position(0, int(a), int(c), int(b)) for a, b, c in zip(z, plus, minus, strict=True)]
+            [
+                space.position(0, int(a), int(c), int(b))
+                for a, b, c in zip(z, plus, minus, strict=True)
+            ]
         )
         self._z_sign = (-1.0) ** (z + plus + minus)
 

@@ -256,9 +256,7 @@ class StarSpace:
         total.eliminate_zeros()
         return total
 
-    def drive(
-        self, on: Literal["center", "satellite"], nutation_rad_per_s: float
-    ) -> sp.csr_array:
+    def drive(self, on: Literal["center", "satellite"], nutation_rad_per_s: float) -> sp.csr_array:
         """Return the generator of a resonant drive, H = nutation S_x of the spins of a species."""
         axis = nutation_rad_per_s / 2.0 * (op.SIGMA_PLUS + op.SIGMA_MINUS)
         one = -1j * (op.left(axis) - op.right(axis))
@@ -337,7 +335,7 @@ class StarSpace:
             alone = np.tile(self.occupations[:, 0] == self.satellites, 4)
         else:
             alone = np.repeat(np.arange(4) == op.ONE, self.symmetric_dimension)
-        keep = sp.dia_array((alone.astype(float)[None], [0]), shape=generator.shape)
+        keep = sp.diags_array(alone.astype(np.complex128))
         restricted = sp.csr_array(keep @ generator @ keep)
         restricted.eliminate_zeros()
         return restricted, alone

@@ -11,16 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.battery.charging import ChargingCurve
-from nmrqb.sequence.events import (
-    Acquire,
-    Crusher,
-    Delay,
-    Event,
-    Exchange,
-    Loop,
-    Pulse,
-    PulseSequence,
-)
+from nmrqb.sequence.events import PulseSequence
 from nmrqb.signals.series import Series
 from nmrqb.simulate.simulator import SimulatedSequence
 
@@ -60,6 +51,8 @@ def draw(value: Drawable, ax: Axes | None = None) -> Axes:
         ax = Figure(figsize=(7.0, 4.0), layout="constrained").add_subplot()
     match value:
         case PulseSequence():
+            from nmrqb.report.sequence_figure import draw_sequence
+
             draw_sequence(value, ax)
         case ChargingCurve():
             draw_curve(value, ax)
@@ -151,144 +144,3 @@ def draw_spectra(
     ax.set_xlabel(f"{series.nucleus} chemical shift (ppm)")
     unit = f" ({series.axis.unit})" if series.axis.unit else ""
     ax.set_title(f"rows: {series.axis.name}{unit}", fontsize=9, loc="right")
-
-
-_WIDTH = {Delay: 1.5, Pulse: 0.45, Crusher: 0.6, Exchange: 1.3, Acquire: 2.0}
-
-
-def draw_sequence(sequence: PulseSequence, ax: Axes) -> None:
-    """Draw a sequence as a spectroscopist does: channels, gradient, loop brackets; not to scale."""
-    nuclei = list(
-        dict.fromkeys(
-            name
-            for event, _ in sequence.walk()
-            for name in (
-                (event.nucleus, *event.decoupled)
-                if isinstance(event, Acquire)
-                else ((event.nucleus,) if isinstance(event, Pulse) else ())
-            )
-        )
-    )
-    rows = {name: len(nuclei) - k for k, name in enumerate(nuclei)}
-    end = _draw_events(sequence.events, 0.3, sequence.tick_s, rows, ax)
-    for name, y in {**rows, "gradient": 0}.items():
-        ax.plot([0, end + 0.3], [y, y], color=BLACK, linewidth=0.8, zorder=1)
-        ax.annotate(name, (-0.1, y), ha="right", va="center", fontsize=9)
-    ax.set_xlim(-1.2, end + 0.4)
-    ax.set_ylim(-0.5, max(rows.values(), default=0) + 1.25)
-    ax.axis("off")
-
-
-def _draw_events(
-    events: tuple[Event, ...], x: float, tick_s: float, rows: dict[str, int], ax: Axes
-) -> float:
-    from matplotlib.patches import Rectangle
-
-    top = max(rows.values(), default=0)
-    for event in events:
-        if isinstance(event, Loop):
-            end = _draw_events(event.body, x + 0.15, tick_s, rows, ax) + 0.05
-            for side, inward in ((x, 0.12), (end, -0.12)):
-                ax.plot(
-                    [side + inward, side, side, side + inward],
-                    [top + 0.85, top + 0.85, -0.35, -0.35],
-                    color=VERMILION,
-                    linewidth=1.2,
-                )
-            ax.annotate(f"x {event.count}", (end + 0.05, top + 0.8), color=VERMILION, fontsize=10)
-            x = end + 0.3
-            continue
-        width = _WIDTH[type(event)]
-        seconds = event.ticks * tick_s
-        match event:
-            case Delay():
-                if event.label != "dead time":
-                    ax.annotate(
-                        f"{_short_time(seconds)}\n{event.label}",
-                        (x + width / 2, 0.5),
-                        ha="center",
-                        va="center",
-                        fontsize=7,
-                        color=GREY,
-                    )
-                else:
-                    width = 0.1
-            case Pulse():
-                angle = np.degrees(event.angle_rad)
-                span = width * (0.8 if angle > 135 else 0.45)
-                y = rows[event.nucleus]
-                ax.add_patch(
-                    Rectangle((x + (width - span) / 2, y), span, 0.55, color=BLACK, zorder=2)
-                )
-                phase = {0: "x", 90: "y", 180: "-x", 270: "-y"}.get(
-                    round(np.degrees(event.phase_rad)) % 360, ""
-                )
-                ax.annotate(
-                    f"{angle:.0f}°$_{{{phase}}}$",
-                    (x + width / 2, y + 0.58),
-                    ha="center",
-                    fontsize=7,
-                )
-            case Crusher():
-                xs = np.linspace(0, np.pi, 30)
-                ax.fill_between(
-                    x + width * xs / np.pi, 0.0, 0.45 * np.sin(xs), color=GREEN, zorder=2
-                )
-            case Exchange():
-                low, high = min(rows.values()), max(rows.values())
-                ax.add_patch(
-                    Rectangle(
-                        (x, low - 0.1),
-                        width,
-                        high - low + 0.6,
-                        facecolor="#cfe3f3",
-                        edgecolor=BLUE,
-                        zorder=2,
-                    )
-                )
-                ax.annotate(
-                    f"ideal XY\n{_short_time(seconds)}",
-                    (x + width / 2, (low + high) / 2 + 0.2),
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    zorder=3,
-                )
-            case Acquire():
-                y = rows[event.nucleus]
-                t = np.linspace(0, 1, 200)
-                ax.plot(
-                    x + width * t,
-                    y + 0.5 * np.exp(-3 * t) * np.cos(40 * t),
-                    color=BLUE,
-                    linewidth=0.9,
-                    zorder=2,
-                )
-                for name in event.decoupled:
-                    ax.add_patch(
-                        Rectangle(
-                            (x, rows[name]),
-                            width,
-                            0.35,
-                            facecolor="#eeeeee",
-                            edgecolor=GREY,
-                            zorder=2,
-                        )
-                    )
-                    ax.annotate(
-                        "decouple",
-                        (x + width / 2, rows[name] + 0.17),
-                        ha="center",
-                        va="center",
-                        fontsize=7,
-                        zorder=3,
-                    )
-        x += width + 0.08
-    return x
-
-
-def _short_time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.4g} {unit}"
-    return f"{seconds:.2g} s"

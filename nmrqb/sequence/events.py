@@ -331,7 +331,9 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
             case Delay():
                 lines.append(f"{indent}delay {length} {event.label}".rstrip())
             case Pulse():
-                lines.append(f"{indent}pulse {_pulse_words(event)}, {length} {event.label}".rstrip())
+                lines.append(
+                    f"{indent}pulse {_pulse_words(event)}, {length} {event.label}".rstrip()
+                )
             case SimultaneousPulses():
                 both = " with ".join(_pulse_words(pulse) for pulse in event.pulses)
                 lines.append(f"{indent}pulses {both}, {length}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -315,8 +316,8 @@ class StarSimulator:
             case Delay():
                 recovery = self.register.charger.recovery
                 assert recovery is not None
-                kind = ("free", recovery.effective_t1_s(seconds))
-                return self._precessed(self._propagate(kind, state, seconds), seconds)
+                measured = ("free", recovery.effective_t1_s(seconds))
+                return self._precessed(self._propagate(measured, state, seconds), seconds)
             case Exchange():
                 kind = "exchange+relaxation" if event.relaxes else "exchange"
                 return self._propagate(kind, state, seconds)
@@ -359,34 +360,48 @@ class StarSimulator:
         Coupling and relaxation act while a pulse turns the spins: the pulse is cut into panels of
         at most 90 degrees, each by Simpson's rule into [1/6, half turn, 4/6, half turn, 1/6].
         """
-        whole = max(pulse.ticks for pulse in pulses) * tick_s
-        common = min(pulse.ticks for pulse in pulses) * tick_s
-        edge = (whole - common) / 2.0
-        pending = pending.longer(edge, edge)
-        steepest = max(
-            math.hypot(pulse.angle_rad, 2.0 * math.pi * self._offset_hz(pulse.nucleus) * common)
-            for pulse in pulses
-        )
-        panels = max(1, math.ceil(steepest / (math.pi / 2.0) - 1e-9))
-        turns = [self._half_turns(pulse, panels, common) for pulse in pulses]
-        idle = [n for n in self._isotopes() if n not in {pulse.nucleus for pulse in pulses}]
-        part = common / panels
-        for k in range(panels):
-            pending = pending.longer(part / 6.0, 0.0)
-            state, pending = self._settled(state, pending), _Pending()
-            for turn in turns:
-                state = turn(state)
-            state = self._propagate("free", state, 4.0 * part / 6.0)
-            for turn in turns:
-                state = turn(state)
-            pending = _Pending(part / 6.0, 0.0)
-        for isotope in idle:  # the other species precesses at its offset all the while
-            angle = 2.0 * np.pi * self._offset_hz(isotope) * common
-            which = int(isotope != self.register.center.isotope)
-            state = state * np.exp(-1j * angle * self._orders[:, which])
+        lengths = {pulse: pulse.ticks * tick_s for pulse in pulses}
+        edges = sorted({half * s / 2.0 for s in lengths.values() for half in (-1, 1)})
+        for begin, end in itertools.pairwise(edges):
+            middle = (begin + end) / 2.0
+            on = [pulse for pulse in pulses if abs(middle) < lengths[pulse] / 2.0]
+            fields = {p.nucleus: (p.angle_rad / lengths[p], p.phase_rad) for p in on}
+            state, pending = self._turned(state, pending, fields, end - begin)
         # what the arithmetic leaves of elements that vanish would only enlarge later blocks
         state[np.abs(state) < 1e-16 * np.abs(state).max()] = 0.0
-        return state, pending.longer(edge, edge)
+        return state, pending
+
+    def _turned(
+        self,
+        state: Vector,
+        pending: _Pending,
+        fields: dict[str, tuple[float, float]],
+        seconds: float,
+    ) -> tuple[Vector, _Pending]:
+        """Apply fields {nucleus: (nutation in rad/s, phase)} for a time, panel by panel."""
+        turns = []
+        for isotope in self._isotopes():
+            nutation, phase = fields.get(isotope, (0.0, 0.0))
+            turns.append((isotope, nutation * seconds, phase, self._offset_hz(isotope) * seconds))
+        steepest = max(
+            math.hypot(angle, 2.0 * math.pi * off) for i, angle, _, off in turns if i in fields
+        )
+        panels = max(1, math.ceil(steepest / (math.pi / 2.0) - 1e-9))
+        rotations = [
+            self._half_turn(isotope, angle / panels, phase, 2.0 * math.pi * off / panels)
+            for isotope, angle, phase, off in turns
+            if angle or off
+        ]
+        part = seconds / panels
+        for _ in range(panels):
+            state = self._settled(state, pending.longer(part / 6.0, 0.0))
+            for rotation in rotations:
+                state = rotation(state)
+            state = self._propagate("free", state, 4.0 * part / 6.0)
+            for rotation in rotations:
+                state = rotation(state)
+            pending = _Pending(part / 6.0, 0.0)
+        return state, pending
 
     def _offset_hz(self, isotope: str) -> float:
         c = self.conditions
@@ -396,18 +411,16 @@ class StarSimulator:
     def _isotopes(self) -> tuple[str, str]:
         return self.register.center.isotope, self.register.satellite.isotope
 
-    def _half_turns(self, pulse: Pulse, panels: int, seconds: float) -> Callable[[Vector], Vector]:
-        """Return the rotation of half a panel of a pulse, with its offset."""
-        self.register.species(pulse.nucleus)
-        c = self.conditions
-        central = pulse.nucleus == self.register.center.isotope
-        scale, offset = c.b1_center if central else c.b1_satellite, self._offset_hz(pulse.nucleus)
-        euler = effective_rotation(
-            pulse.angle_rad * scale / (2 * panels),
-            pulse.phase_rad,
-            2.0 * np.pi * offset * seconds / (2 * panels),
+    def _half_turn(
+        self, isotope: str, angle_rad: float, phase_rad: float, precession_rad: float
+    ) -> Callable[[Vector], Vector]:
+        """Return the rotation by half of an angle and of a precession, in this RF field."""
+        self.register.species(isotope)
+        central = isotope == self.register.center.isotope
+        scale = self.conditions.b1_center if central else self.conditions.b1_satellite
+        return self._rotation(
+            isotope, effective_rotation(scale * angle_rad / 2.0, phase_rad, precession_rad / 2.0)
         )
-        return self._rotation(pulse.nucleus, euler)
 
     def _rotation(
         self, isotope: str, euler: tuple[float, float, float]
@@ -444,10 +457,9 @@ class StarSimulator:
     def _saturated(self, state: Vector, event: Saturation, seconds: float) -> Vector:
         central = event.nucleus == self.register.center.isotope
         on: Literal["center", "satellite"] = "center" if central else "satellite"
-        key = ("saturation", on)
-        _, alone = self._space.without(on, self._generator_of("free").matrix)
+        key: object = ("saturation", on)
+        matrix, alone = self._space.without(on, self._generator_of("free").matrix)
         if key not in self._generators:
-            matrix, _ = self._space.without(on, self._generator_of("free").matrix)
             self._generators[key] = Generator(matrix)
         return self._precessed(self._propagate(key, np.where(alone, state, 0.0), seconds), seconds)
 
@@ -474,9 +486,9 @@ class StarSimulator:
                 return sp.csr_array(space.exchange(coupling) + self._relaxation())
             case ("driven", float(nutation_hz), float(dephasing_per_s), bool(relaxes)):
                 central = self.register.center.role == "charger"
-                dephasing = op.relaxation(math.inf, 2.0 / dephasing_per_s if dephasing_per_s else (
-                    math.inf
-                ), 0.0)
+                dephasing = op.relaxation(
+                    math.inf, 2.0 / dephasing_per_s if dephasing_per_s else (math.inf), 0.0
+                )
                 total = space.exchange(coupling) + space.drive(
                     "center" if central else "satellite", 2.0 * np.pi * nutation_hz
                 )
@@ -487,9 +499,7 @@ class StarSimulator:
             case ("lock", float(mismatch_hz)):
                 total = space.exchange(coupling / 2.0) + self._lock_relaxation()
                 half = np.pi * mismatch_hz
-                precession = sp.dia_array(
-                    ((-1j * space.precession(half, -half))[None], [0]), shape=total.shape
-                )
+                precession = sp.diags_array(-1j * space.precession(half, -half))
                 return sp.csr_array(total + precession)
             case _:
                 raise ValueError(f"no such generator: {kind!r}")
@@ -507,13 +517,15 @@ class StarSimulator:
         space = self._space
         if not self.relaxes:
             return sp.csr_array((space.dimension, space.dimension), dtype=np.complex128)
-        spins = []
-        for species in (self.register.center, self.register.satellite):
-            across = 0.5 / species.t1_s.value + 0.5 / species.t2_s.value
-            spins.append(
-                SpinRelaxation(t1_s=species.spin_lock_t1_s, t2_s=1.0 / across, equilibrium=0.0)
+        center, satellite = (
+            SpinRelaxation(
+                t1_s=species.spin_lock_t1_s,
+                t2_s=2.0 / (1.0 / species.t1_s.value + 1.0 / species.t2_s.value),
+                equilibrium=0.0,
             )
-        return space.relaxation(*spins, self.equilibrium)
+            for species in (self.register.center, self.register.satellite)
+        )
+        return space.relaxation(center, satellite, self.equilibrium)
 
     def _equilibria(self) -> tuple[float, float]:
         register = self.register

@@ -9,7 +9,6 @@ from nmrqb.spins.nuclei import nucleus
 from nmrqb.spins.register import Measured
 from nmrqb.units import FILE_CONFIG, Unit, format_quantity
 
-
 InversionKind = Literal["hard", "composite", "adiabatic"]
 
 
@@ -169,9 +168,7 @@ class Spectrometer:
         if self.maximum_points < 1 or self.maximum_list < 1:
             raise ValueError("`maximum_points` and `maximum_list` must be at least 1")
         if not 0.0 <= self.crusher_residual <= 0.5:
-            raise ValueError(
-                f"`crusher_residual` must be 0 to 0.5, but is {self.crusher_residual}"
-            )
+            raise ValueError(f"`crusher_residual` must be 0 to 0.5, but is {self.crusher_residual}")
 
     def channel(self, isotope: str) -> Channel:
         """Return the channel of a nucleus.

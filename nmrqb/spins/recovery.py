@@ -60,17 +60,16 @@ class Recovery:
                     f"{len(times)} and {len(levels)} entries"
                 )
             rising = (np.diff(times) > 0).all() and (np.diff(levels) > 0).all()
-            if not (rising and 0.0 < levels[0] and levels[-1] < 1.0):
+            if not (rising and levels[0] > 0.0 and levels[-1] < 1.0):
                 raise ValueError(
                     "`times` must rise and `recovered` must rise within 0 to 1 (ends excluded)"
                 )
-        elif self.t1_fast_s is not None and self.t1_slow_s is not None:
-            if self.t1_fast_s > self.t1_slow_s:
-                raise ValueError(
-                    "`t1_fast` must be at most t1_slow = "
-                    f"{format_quantity(self.t1_slow_s, 'time')}, but is "
-                    f"{format_quantity(self.t1_fast_s, 'time')}"
-                )
+        fast, slow = self.t1_fast_s, self.t1_slow_s
+        if fast is not None and slow is not None and fast > slow:
+            raise ValueError(
+                f"`t1_fast` must be at most t1_slow = {format_quantity(slow, 'time')}, but is "
+                f"{format_quantity(fast, 'time')}"
+            )
 
     @property
     def longest_s(self) -> float:

@@ -130,7 +130,8 @@ class Species:
             if t2 > 2.0 * fastest:
                 raise ValueError(
                     "`t2` must be at most twice the fastest recovery time, "
-                    f"{format_quantity(2.0 * fastest, 'time')}, but is {format_quantity(t2, 'time')}"
+                    f"{format_quantity(2.0 * fastest, 'time')}, but is "
+                    f"{format_quantity(t2, 'time')}"
                 )
 
     @property
@@ -161,6 +162,8 @@ class SpinRegister:
     dipolar_share : Measured or None
         Share (0 to 1) of the battery's 1/T1 that is dipolar relaxation by the chargers: the source
         of the nuclear Overhauser effect.  None: no such effect.
+    isotopologue_share : Measured or None
+        Share of the molecules that are this star; the natural abundance of the centre where None.
     concentration_molar : Measured or None
         Of the molecules, all isotopologues, mol/L: for radiation damping by the chargers.
     """
@@ -175,6 +178,7 @@ class SpinRegister:
     field_tesla: Annotated[Measured, Unit("magnetic field", above=0.0, at_most=50.0)]
     temperature_kelvin: Annotated[Measured, Unit("temperature", above=0.0, at_most=1e4)]
     dipolar_share: Annotated[Measured, Unit("share", at_least=0.0, at_most=1.0)] | None = None
+    isotopologue_share: Annotated[Measured, Unit("share", above=0.0, at_most=1.0)] | None = None
     concentration_molar: (
         Annotated[Measured, Unit("concentration", above=0.0, at_most=200.0)] | None
     ) = None
@@ -200,8 +204,8 @@ class SpinRegister:
             fastest = self.satellites * self.pair_rate_per_s
             if fastest > 1.0 / self.center.t1_s.value:
                 raise ValueError(
-                    "`dipolar_share` must leave the charger its T1: the batteries alone would relax "
-                    f"it in {format_quantity(1.0 / fastest, 'time')}"
+                    "`dipolar_share` must leave the charger its T1: the batteries alone would "
+                    f"relax it in {format_quantity(1.0 / fastest, 'time')}"
                 )
         elif self.pair_rate_per_s > 1.0 / self.satellite.t1_s.value:
             raise ValueError("`dipolar_share` must leave the chargers their T1")
@@ -243,6 +247,13 @@ class SpinRegister:
             return 0.0
         partners = self.satellites if self.center.role == "battery" else 1
         return self.dipolar_share.value / (partners * self.battery.t1_s.value)
+
+    @property
+    def star_share(self) -> float:
+        """Share of the molecules of the sample that are this star."""
+        if self.isotopologue_share is not None:
+            return self.isotopologue_share.value
+        return self.center.nucleus.abundance_percent / 100.0
 
     @property
     def pseudo_pure_amplitude(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nmrqb.battery.charging import ChargingCurve
@@ -129,9 +129,11 @@ def deliver_fit(result: FitResult, folder: Path, *, overwrite: bool) -> None:
             result.into.write()
 
 
-def _write_curves(out: Path, curves: dict[str, ChargingCurve]) -> None:
+def _write_curves(out: Path, curves: Mapping[str, ChargingCurve | None]) -> None:
     (out / "curves").mkdir()
     for name, curve in curves.items():
+        if curve is None:
+            continue
         write_curve(out / "curves" / f"{name}.json", curve)
 
 

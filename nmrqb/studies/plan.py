@@ -80,6 +80,11 @@ class Plan:
         return (self.observed.shift_ppm - self.carrier_ppm) * base_hz * 1e-6
 
     @property
+    def partners(self) -> int:
+        """Number of spins that one observed spin is coupled to."""
+        return self.register.satellites if self.observed is self.register.center else 1
+
+    @property
     def reference_polarisation(self) -> float:
         """Polarisation r_z of the reference, in eps or in the pseudo-pure amplitude."""
         if self.protocol.start == "pseudo-pure":
@@ -185,7 +190,8 @@ def make_simulator(plan: Plan) -> Simulator:
     if wanted.b1_points == 1 and wanted.offset_points == 1:
         return StarSimulator(register)
     spread = tuple(
-        plan.spectrometer.channel(s.isotope).b1_spread for s in (register.center, register.satellite)
+        plan.spectrometer.channel(s.isotope).b1_spread
+        for s in (register.center, register.satellite)
     )
     members = ensemble(
         register,
@@ -292,9 +298,7 @@ def predict(plan: Plan, simulator: Simulator | None = None) -> Prediction:
             }
             pairs = np.array([kept[body] for body in bodies])
             p_exact, p_closed = pairs[:, 0], pairs[:, 1]
-            approach = _approach(
-                plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0])
-            )
+            approach = _approach(plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0]))
     return Prediction(
         simulated=simulated,
         reference=reference,
@@ -326,7 +330,7 @@ def _other_transfers(register: SpinRegister) -> dict[str, float]:
 def row_times(plan: Plan) -> Array:
     """Return the time of each row in seconds: the charging time, or the swept delay."""
     sweep = plan.protocol.sweep
-    if plan.protocol.model == "recovery" and sweep is not None and sweep.key != "cycles":
+    if plan.protocol.model != "charging" and sweep is not None and sweep.unit == "s":
         return np.array(sweep.values)
     return np.array(plan.compiled.charging_s)
 

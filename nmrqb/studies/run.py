@@ -14,8 +14,8 @@ from scipy import stats
 
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
-from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.coupling import fit_coupling
+from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.curves import fit_charging, fit_recovery
 from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.analysis.series_fit import RegionFit, fit_series
@@ -278,7 +278,7 @@ def simulate_measurement(plan: Plan, prediction: Prediction, seed: int) -> Serie
         carrier_hz=base_hz * (1.0 + carrier_ppm * 1e-6),
         carrier_ppm=carrier_ppm,
         nucleus=acquire.nucleus,
-        axis=Axis(name=name, unit="" if name == "cycles" else "s", values=axis, source="protocol"),
+        axis=Axis(name=name, unit=_axis_unit(plan), values=axis, source="protocol"),
         scans=np.full(len(fids), scans),
         reference_row=0,
         row_times_s=np.concatenate([[0.0], row_times(plan)]),
@@ -308,7 +308,8 @@ def observed_region(plan: Plan, series: Series) -> tuple[float, float]:
 
 def swept_list(plan: Plan) -> Literal["vc", "vd"]:
     """Return the kind of list that holds the plan's axis: loop counts or delays."""
-    counted = plan.protocol.sweep is None or plan.protocol.sweep.key == "cycles"
+    sweep = plan.protocol.sweep
+    counted = sweep is None or sweep.key == "cycles" or sweep.key.endswith(".steps")
     return "vc" if counted else "vd"
 
 
@@ -318,6 +319,10 @@ def _axis(plan: Plan) -> tuple[Array, str]:
     if sweep is None:
         return np.array([0.0, float(plan.protocol.cycles)]), "cycles"
     return np.concatenate([[0.0], sweep.values]), plan.protocol.axis_name()
+
+
+def _axis_unit(plan: Plan) -> str:
+    return plan.protocol.sweep.unit if plan.protocol.sweep else ""
 
 
 def _fit(
@@ -342,8 +347,7 @@ def _fit(
             case "nutation":
                 return fit_nutation(measured.times, y, own)
             case "coupling":
-                n = plan.register.satellites if plan.observed is plan.register.center else 1
-                return fit_coupling(measured.times, y, own, partners=n)
+                return fit_coupling(measured.times, y, own, partners=plan.partners)
 
     try:
         fit, truth = fitted(measured.energy, calibrated.scale_error), fitted(exact.energy, 0.0)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nmrqb.analysis.coupling import echo_modulation
 from nmrqb.analysis.curves import recovery
+from nmrqb.analysis.nutation import nutation
 from nmrqb.battery.charging_time import exponential_approach
 from nmrqb.report import figures, html
+from nmrqb.report.sequence_figure import draw_sequence
 from nmrqb.studies.run import RunResult
+
+Array = NDArray[np.float64]
 
 
 def run_report(result: RunResult, versions: dict[str, str]) -> str:
@@ -127,36 +133,44 @@ def _numbers(object_: dict[str, Any]) -> str:
     return shown
 
 
-def _fitted(result: RunResult, t: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _model(result: RunResult) -> Callable[..., Array]:
+    """Return the fitted energy as a function of t and of the fit's parameters."""
+    match result.plan.protocol.model:
+        case "charging":
+            return lambda t, **v: exponential_approach(t, v["E_inf"], v["E_0"], v["tau"])
+        case "recovery":
+            return lambda t, **v: -recovery(t, **v)
+        case "nutation":
+            return lambda t, **v: -nutation(t, v["frequency"], 1.0 / v["decay"], v["M0"])
+        case "coupling":
+            partners = result.plan.partners
+            return lambda t, **v: -echo_modulation(t, **v, partners=partners)
+
+
+def _fitted(result: RunResult, t: Array) -> Array | None:
     """Return the fitted energy at times t."""
     fit = result.fit
     if fit is None or not fit.is_identifiable:
         return None
-    values = {name: fit.value(name) for name in fit.parameters}
-    if "tau" in values:
-        return exponential_approach(t, values["E_inf"], values["E_0"], values["tau"])
-    return -recovery(t, **values)
+    return _model(result)(t, **{name: fit.value(name) for name in fit.parameters})
 
 
-def _band(result: RunResult, t: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _band(result: RunResult, t: Array) -> Array | None:
     """Return the standard error of the fitted energy at times t, from the fit's covariance."""
     fit = result.fit
     if fit is None or fit.covariance is None or not fit.is_identifiable:
         return None
+    if set(fit.names) != set(fit.parameters):
+        return None  # the covariance belongs to other parameters (a rate, not a time)
     values = {name: fit.value(name) for name in fit.parameters}
-
-    def energy(v: dict[str, float]) -> NDArray[np.float64]:
-        if "tau" in v:
-            return exponential_approach(t, v["E_inf"], v["E_0"], v["tau"])
-        return -recovery(t, **v)
-
+    energy = _model(result)
     slopes = []
     for name in fit.names:
         step = 1e-5 * max(abs(values[name]), 1e-6)
         up, down = values | {name: values[name] + step}, values | {name: values[name] - step}
-        slopes.append((energy(up) - energy(down)) / (2.0 * step))
+        slopes.append((energy(t, **up) - energy(t, **down)) / (2.0 * step))
     jacobian = np.array(slopes)
-    variance: NDArray[np.float64] = np.einsum("it,ij,jt->t", jacobian, fit.covariance, jacobian)
+    variance: Array = np.einsum("it,ij,jt->t", jacobian, fit.covariance, jacobian)
     return np.sqrt(np.maximum(variance, 0.0))
 
 
@@ -168,9 +182,10 @@ def _curve(result: RunResult) -> Figure:
     x, label = result.measured.times, "charging time (s)"
     if swept is not None and swept.key != "cycles":
         x = np.array(swept.values)
-        label = f"{result.plan.protocol.axis_name()} of {swept.key} (s)"
+        label = f"{result.plan.protocol.axis_name()} of {swept.key} ({swept.unit or 'number'})"
     upper.plot(x, exact.energy, "-", color=figures.BLUE, label="exact simulation")
-    upper.plot(x, closed.energy, "--", color=figures.ORANGE, label="closed map")
+    if closed is not None:
+        upper.plot(x, closed.energy, "--", color=figures.ORANGE, label="closed map")
     stderr = result.measured.energy_stderr
     assert stderr is not None
     upper.errorbar(
@@ -186,8 +201,10 @@ def _curve(result: RunResult) -> Figure:
     if result.fit is not None and result.fit.is_identifiable:
         t = np.linspace(float(np.min(x)), float(np.max(x)), 300)
         fitted, band = _fitted(result, t), _band(result, t)
+        label_of_fit = "fit" if band is None else "fit, 95 % band"
+        if fitted is not None:
+            upper.plot(t, fitted, color=figures.GREEN, linewidth=1.0, label=label_of_fit)
         if fitted is not None and band is not None:
-            upper.plot(t, fitted, color=figures.GREEN, linewidth=1.0, label="fit, 95 % band")
             upper.fill_between(
                 t,
                 fitted - 1.96 * band,
@@ -199,11 +216,12 @@ def _curve(result: RunResult) -> Figure:
     upper.axhline(0.0, color=figures.GREY, linewidth=0.6)
     upper.set_ylabel("stored energy\n(hbar |omega_B| eps/2)")
     upper.legend(frameon=False, fontsize=8)
-    exact_c, closed_c = result.comparisons
+    exact_c = result.comparisons[0]
     lower.axhspan(-1.96, 1.96, color="#eeeeee")
     lower.axhline(0.0, color=figures.GREY, linewidth=0.6)
     lower.plot(x, exact_c.residuals, "o", color=figures.BLUE, markersize=4)
-    lower.plot(x, closed_c.residuals, "x", color=figures.ORANGE, markersize=4)
+    for closed_c in result.comparisons[1:]:
+        lower.plot(x, closed_c.residuals, "x", color=figures.ORANGE, markersize=4)
     lower.set_ylabel("residual\n(std. errors)")
     lower.set_xlabel(label)
     return picture
@@ -237,7 +255,7 @@ def _spectra(result: RunResult) -> Figure:
 
 def _sequence(result: RunResult, row: int) -> Figure:
     picture = Figure(figsize=(9.0, 2.8), layout="constrained")
-    figures.draw_sequence(result.plan.compiled.sequences[row], picture.add_subplot())
+    draw_sequence(result.plan.compiled.sequences[row], picture.add_subplot())
     return picture
 
 

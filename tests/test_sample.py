@@ -1,0 +1,261 @@
+"""Real samples: RF fields and offsets that spread, inversions of measured efficiency, crushers."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from star_registers import TICK_S, charging_protocol, fine_spectrometer, nominal, star
+
+from nmrqb import read_register, read_spectrometer
+from nmrqb.compiler.compile import compile_protocol
+from nmrqb.compiler.hazards import radiation_damping_s, rf_energy
+from nmrqb.models.closed_map import ClosedMap
+from nmrqb.protocol.steps import Reenergise
+from nmrqb.quantum.star import StarSpace
+from nmrqb.sequence.events import Acquire, Crusher, Delay, Inversion, Pulse, PulseSequence
+from nmrqb.simulate.ensemble import EnsembleSimulator, b1_nodes, ensemble, field_offsets
+from nmrqb.simulate.simulator import Conditions, StarSimulator
+from nmrqb.spectrometer.spectrometer import InversionPulse
+from nmrqb.spins.recovery import Recovery
+from nmrqb.studies.plan import make_plan, predict
+
+
+def test_rf_fields_average_as_their_normal_distribution():
+    # the mean of cos(angle x) over N(1, s^2) is cos(angle) e^{-(angle s)^2/2}
+    for spread, angle in ((0.05, math.pi), (0.1, math.pi / 2), (0.1, 2 * math.pi)):
+        nodes, weights = b1_nodes(spread, 7)
+        assert weights.sum() == pytest.approx(1.0)
+        expected = math.cos(angle) * math.exp(-((angle * spread) ** 2) / 2)
+        assert weights @ np.cos(angle * nodes) == pytest.approx(expected, abs=1e-6)
+
+
+def test_offsets_of_a_sample_make_the_line_as_wide_as_t2_star():
+    species = star(1, t2_battery_s=1.0).battery
+    species = dataclasses.replace(species, t2_star_s=nominal(0.25))
+    offsets = field_offsets(species, 2001)
+    for t in (0.05, 0.2, 0.5):
+        signal = np.exp(2j * np.pi * offsets * t).mean() * math.exp(-t / 1.0)
+        # the outermost of 2001 shares reach to infinity: up to 2 x 2/2001 of the weight
+        assert signal == pytest.approx(math.exp(-t / 0.25), abs=4e-3)
+    assert (field_offsets(dataclasses.replace(species, t2_star_s=nominal(1.0)), 5) == 0.0).all()
+
+
+def test_a_180_over_a_sample_inverts_less():
+    register = star(1)
+    members = ensemble(register, b1_spread=(0.0, 0.05), b1_points=7)
+    pulse = Pulse(nucleus="1H", ticks=10, angle_rad=math.pi)
+    events = (pulse, Crusher(ticks=1), Delay(ticks=1))
+    result = EnsembleSimulator(register, members).simulate(
+        PulseSequence(tick_s=1e-9, events=events)
+    )
+    expected = -math.exp(-((math.pi * 0.05) ** 2) / 2)
+    assert result.charger_z[-1] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_composite_inversion_forgives_what_a_hard_one_does_not():
+    register, spectrometer = star(2), read_spectrometer("generic")
+    z = {}
+    for kind in ("hard", "composite"):
+        step = Reenergise(delay_s=0.0, recovery="left", inversion="ideal", pulse=kind)
+        plan = compile_protocol(charging_protocol(1.0, 0.3, cycle=(step,)), register, spectrometer)
+        off = StarSimulator(register, conditions=Conditions(b1_satellite=0.9), relaxes=False)
+        state = off._apply((*plan.cycle, Crusher(ticks=1)), off.thermal_state(), 1e-9)
+        z[kind] = off._space.bloch_satellite(state)[2]
+    # 90x 180y 90x at 0.9: M_z = -(1 - 2 cos^2(81 deg)^2) about, against cos(162 deg)
+    assert z["hard"] == pytest.approx(math.cos(math.radians(162)), abs=1e-4)
+    assert z["composite"] < -0.995
+
+
+@pytest.mark.parametrize("kind", ["hard", "composite", "adiabatic"])
+def test_a_measured_inversion_is_used_with_its_efficiency_and_its_length(kind):
+    register, spectrometer = star(3, "13C"), fine_spectrometer()
+    pulse = InversionPulse(kind=kind, efficiency=nominal(0.93), length_s=1e-3, power_watt=0.5)
+    channels = tuple(
+        dataclasses.replace(c, inversions=(pulse,)) if c.nucleus == "1H" else c
+        for c in spectrometer.channels
+    )
+    spectrometer = dataclasses.replace(spectrometer, channels=channels)
+    step = Reenergise(delay_s=60.0, recovery="saturated", pulse=kind)
+    plan = compile_protocol(charging_protocol(1.0, 0.3, cycle=(step,)), register, spectrometer)
+    (event,) = (e for e in plan.cycle if isinstance(e, Inversion))
+    assert event.ticks * TICK_S == pytest.approx(1e-3)
+    simulator = StarSimulator(register)
+    state = simulator._apply(plan.cycle, simulator.thermal_state(), TICK_S)
+    # 60 s = 18 T1 of full recovery; half a millisecond of it after the inversion
+    assert simulator._space.bloch_satellite(state)[2] == pytest.approx(-0.93, abs=4e-4)
+    closed = ClosedMap(register=register, tick_s=TICK_S)
+    after = closed.of_events(plan.cycle) @ closed.equilibrium()
+    assert after[1] == pytest.approx(-0.93, abs=4e-4)
+
+
+def test_an_adiabatic_inversion_that_nobody_measured_is_refused():
+    step = Reenergise(delay_s=1.0, recovery="left", inversion="ideal", pulse="adiabatic")
+    with pytest.raises(ValueError, match="lists no adiabatic inversion of 1H"):
+        compile_protocol(charging_protocol(1.0, 0.3, cycle=(step,)), star(3), fine_spectrometer())
+
+
+def test_a_crusher_leaves_its_residual_of_coherence_and_all_of_the_rest():
+    space = StarSpace(3)
+    rng = np.random.default_rng(1)
+    state = rng.normal(size=space.dimension) + 0j
+    crushed = space.crush(state, 0.04)
+    order_zero = (space.orders == 0).all(axis=1)
+    assert (crushed[order_zero] == state[order_zero]).all()
+    assert crushed[~order_zero] == pytest.approx(0.04 * state[~order_zero])
+
+
+def test_radiation_damping_times_as_printed():
+    # 400 MHz, eta Q = 25: 0.1 M TTSS 0.24 s, neat trimethyl phosphate (8.55 M) 11 ms
+    spectrometer = read_spectrometer("generic")
+    assert spectrometer.channel("1H").filling_quality == 25
+    ttss = dataclasses.replace(read_register("ttss"), concentration_molar=nominal(0.1))
+    assert radiation_damping_s(ttss, spectrometer) == pytest.approx(0.24, abs=5e-3)
+    neat = dataclasses.replace(
+        read_register("trimethyl_phosphate"), concentration_molar=nominal(8.55)
+    )
+    assert radiation_damping_s(neat, spectrometer) == pytest.approx(11e-3, abs=5e-4)
+    assert radiation_damping_s(read_register("ttss"), spectrometer) is None
+
+
+def test_inverted_chargers_of_a_concentrated_sample_are_warned_about(edited):
+    edited(
+        "data/registers/trimethyl_phosphate.toml",
+        (r"^(field = .*)", r'\1\nconcentration = { value = "8.5 M", nominal = true }'),
+        name="neat.toml",
+    )  # fmt: skip
+    path = edited(
+        "protocols/asymptotic_trimethyl_phosphate_left.toml",
+        (r"^register = .*", 'register = "neat.toml"'),
+    )
+    warnings = make_plan(path).compiled.warnings
+    assert any("radiation damping" in w and "11." in w for w in warnings)
+    # chargers that stay on +z do not turn
+    quiet = edited(
+        "protocols/asymptotic_trimethyl_phosphate_left.toml",
+        (r"^register = .*", 'register = "neat.toml"'),
+        (r"^inversion = .*", 'inversion = "none"'),
+        name="quiet.toml",
+    )
+    assert not any("radiation" in w for w in make_plan(quiet).compiled.warnings)
+
+
+def test_rf_energy_counts_pulses_and_decoupling():
+    spectrometer = read_spectrometer("generic")
+    read = Pulse(nucleus="29Si", ticks=300, angle_rad=math.pi / 2)
+    acquire = Acquire(nucleus="29Si", points=1000, dwell_ticks=20000, decoupled=("1H",))
+    energy = rf_energy(PulseSequence(tick_s=50e-9, events=(read, acquire)), spectrometer)
+    assert energy == pytest.approx({"29Si": 60.0 * 15e-6, "1H": 0.2 * 1.0})
+
+
+def test_heating_that_changes_along_a_series_is_warned_about():
+    plan = make_plan("noe_tms")
+    limit = plan.spectrometer.channel("1H").maximum_mean_power_watt
+    channels = tuple(
+        dataclasses.replace(c, maximum_mean_power_watt=5e-3) if c.nucleus == "1H" else c
+        for c in plan.spectrometer.channels
+    )
+    tight = dataclasses.replace(plan.spectrometer, channels=channels)
+    warnings = compile_protocol(plan.protocol, plan.register, tight).warnings
+    assert limit == 1.0
+    assert any("RF heating changes along the series" in w for w in warnings)
+    assert any("RF heating: 1H sends" in w for w in warnings)
+    assert not any("heating" in w for w in plan.compiled.warnings)
+
+
+def test_the_bulk_proton_line_is_said_not_to_be_the_chargers():
+    plan = make_plan("inversion_efficiency_chloroform")
+    assert not any("bulk" in w for w in plan.compiled.warnings)  # labelled
+    natural = dataclasses.replace(plan.register, isotopologue_share=None)
+    warnings = compile_protocol(plan.protocol, natural, plan.spectrometer).warnings
+    assert any("1.07 %" in w and "bulk" in w for w in warnings)
+
+
+# ------------------------------------------------------------- recovery that is not exponential
+
+TWO = Recovery(t1_fast_s=1.5, t1_slow_s=6.0, fast_share=0.6, nominal=True)
+
+
+def test_two_exponentials_recover_as_their_sum():
+    for delay in (0.1, 3.0, 20.0):
+        left = 0.6 * math.exp(-delay / 1.5) + 0.4 * math.exp(-delay / 6.0)
+        assert TWO.left_over(delay) == pytest.approx(left)
+        assert math.exp(-delay / TWO.effective_t1_s(delay)) == pytest.approx(left)
+
+
+def test_a_table_of_one_exponential_is_that_exponential():
+    times = (0.5, 1.0, 3.0, 7.0, 12.0)
+    table = Recovery(
+        times_s=times, recovered=tuple(1 - math.exp(-t / 3.3) for t in times), nominal=True
+    )
+    for delay in (0.2, 2.0, 11.0, 15.0):
+        assert table.effective_t1_s(delay) == pytest.approx(3.3)
+
+
+@pytest.mark.parametrize("recovery", ["left", "saturated"])
+def test_a_measured_recovery_replaces_t1_in_the_wait(recovery):
+    plain = star(36, "13C", t2_charger_s=1.0)
+    register = dataclasses.replace(
+        plain, satellite=dataclasses.replace(plain.satellite, recovery=TWO)
+    )
+    plan = compile_protocol(
+        charging_protocol(10.0, 0.3, recovery=recovery), register, fine_spectrometer()
+    )
+    closed = ClosedMap(register=register, tick_s=TICK_S).fixed_point(plan.cycle)
+    exact = StarSimulator(register).fixed_point(plan.cycle, TICK_S)
+    # by hand: c(10 s) = 1 - 0.6 e^{-10/1.5} - 0.4 e^{-10/6}
+    left = TWO.left_over(10.0)
+    q, p_eq, b, n = math.exp(-10 / 115.4), register.battery_equilibrium, 0.3, 36
+    p = z = 0.0
+    for _ in range(2000):
+        before = p_eq + (p - p_eq) * q
+        c = -(1 - left) if recovery == "saturated" else -(1 + (z - 1) * left)
+        p = (1 - b) * before + b * c
+        z = c - (p - before) / n
+    assert closed == pytest.approx(p, abs=1e-6)
+    assert exact == pytest.approx(p, abs=1e-3)
+    # a single T1 would have been wrong by far more
+    other = ClosedMap(register=plain, tick_s=TICK_S).fixed_point(plan.cycle)
+    assert abs(other - p) > 0.01
+
+
+def test_a_wait_beyond_the_measured_recovery_is_refused():
+    table = Recovery(times_s=(1.0, 2.0, 5.0), recovered=(0.2, 0.4, 0.7), nominal=True)
+    register = star(3, t2_charger_s=1.0)
+    register = dataclasses.replace(
+        register, satellite=dataclasses.replace(register.satellite, recovery=table)
+    )
+    with pytest.raises(ValueError, match="at most 5 s, but is 10 s"):
+        compile_protocol(charging_protocol(10.0, 0.3), register, fine_spectrometer())
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"t1_fast_s": 1.0}, "either `t1_fast`"),
+        ({"t1_fast_s": 2.0, "t1_slow_s": 1.0, "fast_share": 0.5}, "`t1_fast` must be at most"),
+        ({"times_s": (1.0, 2.0), "recovered": (0.1, 0.2)}, "at least 3"),
+        ({"times_s": (1.0, 3.0, 2.0), "recovered": (0.1, 0.2, 0.3)}, "must rise"),
+        ({"times_s": (1.0, 2.0, 3.0), "recovered": (0.1, 0.2, 1.2)}, "within 0 to 1"),
+    ],
+)
+def test_a_recovery_that_makes_no_sense_is_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
+        Recovery(nominal=True, **fields)
+
+
+# ------------------------------------------------------------------------- calibration protocols
+
+
+def test_nutation_calibrates_the_90_degree_pulse():
+    plan = make_plan("pulse_calibration_trimethyl_phosphate")
+    prediction = predict(plan)
+    nominal_hz = 1 / (4 * plan.spectrometer.channel("1H").pulse_90_s)
+    lengths = np.array(plan.protocol.sweep.values)
+    spread = plan.spectrometer.channel("1H").b1_spread
+    angle = 2 * np.pi * nominal_hz * lengths
+    # energy is -r: -sin(angle) damped by the Gaussian spread, over that of the reference's own 90
+    # degrees; 5 nodes are exact to 1e-3 up to 12 rad
+    damping = np.exp(-((angle * spread) ** 2) / 2)
+    expected = -np.sin(angle) * damping / math.exp(-((math.pi / 2 * spread) ** 2) / 2)
+    assert prediction.exact.energy == pytest.approx(expected, abs=2e-3)
