@@ -179,6 +179,43 @@ def test_the_comparison_is_that_of_independent_least_squares():
     np.testing.assert_allclose(fit.comparison.F, ratio, rtol=1e-6)
 
 
+def test_a_build_up_that_neither_model_describes_is_not_called_mono_exponential():
+    # seven points that start late and then rise: misfits of 5 % at a noise of 0.1 %, with which
+    # four degrees of freedom reject nothing by F alone
+    t = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    y = build_up(np.maximum(t - 2.0, 0.0), 12.0, 1.0)
+    y = y + 1e-3 * np.random.default_rng(0).normal(size=7)
+    fit = fit_build_up(t, y, 1e-6 * np.eye(7))
+    assert fit.comparison.p_value > 1e-3
+    assert fit.comparison.verdict == "not mono-exponential"
+    assert any("off this curve by up to" in w for w in fit.warnings)
+
+
+def test_scatter_beyond_the_noise_alone_leaves_one_exponential():
+    # unstable amplitudes: 5 % where 0.5 % are stated; wrongly left at the 5 % level of the ratio
+    left = 0
+    for seed in range(100):
+        fit = fit_build_up(
+            DELAYS,
+            noisy(build_up, DELAYS, {"T": 3.0, "M_inf": 1.0}, 0.05, seed),
+            2.5e-5 * np.eye(14),
+        )
+        left += not fit.is_mono_exponential
+    assert left <= 12  # 5 +- 2.2, three of those
+
+
+def test_an_imperfect_saturation_is_offered_as_the_other_reason():
+    y = noisy(recovery, DELAYS, {"T1": 3.0, "M_inf": 1.0, "inversion": -0.15}, 0.005, 0)
+    fit = fit_build_up(DELAYS, y, 2.5e-5 * np.eye(14))
+    assert fit.comparison.verdict == "not mono-exponential"
+    (offer,) = (w for w in fit.warnings if "the model is saturation" in w)
+    assert "starts at 15 %" in offer
+    # a true stretch of these errors is no saturation that left something
+    y = noisy(build_up, DELAYS, {"T": 3.0, "M_inf": 1.0, "beta": 0.63}, 0.005, 0)
+    fit = fit_build_up(DELAYS, y, 2.5e-5 * np.eye(14))
+    assert not any("saturation" in w for w in fit.warnings)
+
+
 def test_four_points_are_not_compared():
     t = np.array([1.0, 2.0, 4.0, 8.0])
     fit = fit_build_up(t, build_up(t, 3.0, 1.0), 1e-4 * np.eye(4))

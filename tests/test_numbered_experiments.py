@@ -34,6 +34,14 @@ def test_the_pulse_programs_product_of_counter_and_delay_is_the_axis(experiments
     assert "experiments 1, 2, 3, 4, 5, 6, 7" in series.provenance
 
 
+def test_a_folder_is_found_from_within_and_from_a_file_in_it(nmrqb, experiments, monkeypatch):
+    (experiments / "notes.txt").write_text("good")
+    assert read_series(experiments / "notes.txt").rows == 7
+    monkeypatch.chdir(experiments)
+    assert read_series(".").provenance.startswith("Bruker buildup, experiments 1, 2")
+    assert read_series(experiments.parent).rows == 7
+
+
 def test_experiments_come_in_rising_number(experiments):
     shutil.move(experiments / "2", experiments / "10")
     np.testing.assert_allclose(read_series(experiments).axis.values, TIMES[[0, 2, 3, 4, 5, 6, 1]])

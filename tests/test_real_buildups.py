@@ -82,6 +82,16 @@ def test_the_alanine_series_is_not_mono_exponential(nmrqb, alanine):
     assert mono["chi2"] > 10 * stretched["chi2"]
 
 
+@pytest.mark.parametrize("rows", ["0", "1"])
+def test_neither_row_of_the_alanine_series_alone_is_mono_exponential(nmrqb, alanine, rows):
+    table = nmrqb("fit", alanine, "--model", "buildup", "--rows", rows, METHYL, "--json").json
+    region = table["results"][0]
+    assert region["comparison"]["verdict"] == "not mono-exponential"
+    # direct polarisation starts late (beta > 1), the saturated one fast (beta < 1)
+    beta = region["parameters"]["beta"]["value"]
+    assert (beta > 1.2) if rows == "0" else (beta < 0.8)
+
+
 def test_integrals_of_the_same_points_give_the_alanine_build_up_too(alanine):
     # a second route without line shapes: phased integrals of the spectra, no weights
     from scipy.optimize import curve_fit
@@ -140,6 +150,24 @@ def test_the_experiment_at_another_carrier_is_shown_and_not_fitted(nmrqb, alanin
     assert table["rows_not_fitted"] == [0]
     assert any("experiment 1" in w and "1760 Hz" in w for w in table["warnings"])
     assert len(table["results"][0]["amplitudes"]) == 8
+
+
+def test_a_change_of_carrier_turns_the_receivers_phase(alanine):
+    # why that experiment is not fitted: brought to the common carrier, its methyl line is turned
+    # against the next one by the same large angle in either row
+    from nmrqb import read_series
+    from nmrqb.analysis.lines import spectrum_bins
+
+    turned = []
+    for rows in ("0", "1"):
+        series = read_series(alanine, rows=rows)
+        bins = spectrum_bins(series)
+        near = np.abs(series.ppm(bins.frequency_hz) + 16.3) < 4.0
+        first, second = (row[near] for row in bins.spectra[:2])
+        turned.append(np.degrees(np.angle(np.vdot(second, first))))
+    # signal-to-noise of 10 or so: angles known to 10 degrees
+    assert turned[0] == pytest.approx(turned[1], abs=40)
+    assert min(np.abs(turned)) > 60
 
 
 def test_one_damaged_experiment_stops_the_series(nmrqb, alanine, tmp_path):
