@@ -39,6 +39,7 @@ SERIES = [
     ("unknown rule", None, ["--axis", "X[20]*D[20]"], ["--axis", "'X[20]*D[20]'", "L[n]"]),
     ("a sum for a rule", None, ["--axis", "(1+L[20])*D[20]"], ["--axis", "product"]),
     ("an area for a rule", None, ["--axis", "D[1]*D[20]"], ["--axis", "at most one"]),
+    ("a rule without end", None, ["--axis", "L[1]*" * 2000], ["--axis", "product", "..."]),
     ("neither rule nor file", None, ["--axis", "delays"], ["delays", "no such file"]),
     ("index out of range", None, ["--axis", "L[40]*D[20]"],
      ["1/acqus", "L[40]", "L[0] to L[21]"]),

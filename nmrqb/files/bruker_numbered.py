@@ -38,7 +38,8 @@ _SAME: tuple[tuple[str, str, Callable[[Experiment], object]], ...] = (
 
 def is_rule(axis_source: str) -> bool:
     """Return whether an ``--axis`` text is a rule: it looks like one and no such file exists."""
-    return looks_like_rule(axis_source) and not Path(axis_source).is_file()
+    too_long = len(axis_source) > 255  # for the name of a file
+    return looks_like_rule(axis_source) and (too_long or not Path(axis_source).is_file())
 
 
 def read_numbered(
