@@ -1,14 +1,16 @@
 """Build-ups from zero, with one exponential where it is enough, else with a stretched one.
 
-Two nested models, M_inf [1 - exp(-t/T)] and M_inf [1 - exp(-(t/T)^beta)].  The mono-exponential is
-given up only where both hold:
+Two nested models, M_inf [1 - exp(-t/T)] and M_inf [1 - exp(-(t/T)^beta)].  Two sizes decide, for at
+high signal-to-noise any test finds the systematic errors of the amplitudes (drift, tuning, line
+shape, a delay that starts late), of which a percent or two are usual:
 
-1. the likelihood ratio rejects it at p < 0.001.  Where the residuals of the stretched one exceed
-   the noise, their own size is the error (F test); else the noise is (chi-square of one degree);
-2. the two curves differ by more than 2 % of the largest amplitude at some point.  At high
-   signal-to-noise the first test finds every systematic error of the amplitudes (drift, tuning,
-   line shape, a delay that starts late), of which a percent or two are usual; a smaller difference
-   is told, not acted on.
+- the likelihood ratio of the two.  Where the residuals of the stretched one exceed the noise, their
+  own size is the error (F test), else the noise is (chi-square of one degree);
+- 2 % of the largest amplitude, below which a difference is told and not acted on.
+
+The mono-exponential is given up where the ratio rejects it at p < 0.001 and the two curves differ
+by more than 2 %; or where its own residuals exceed the noise (p < 0.001) and 2 %, and the ratio
+prefers the stretched one at p < 0.05: with few points and neither model right the F test is weak.
 
 References
 ----------
@@ -27,13 +29,20 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nmrqb.analysis.curve_fit import CurveFit, withhold
-from nmrqb.analysis.curves import best_time, fit_time, in_order, why_withheld
+from nmrqb.analysis.curves import (
+    best_time,
+    fit_saturation,
+    fit_time,
+    in_order,
+    why_withheld,
+)
 
 Array = NDArray[np.float64]
 Verdict = Literal["mono-exponential", "nearly mono-exponential", "not mono-exponential"]
 
-#: level of the test, and difference of the curves over the largest amplitude
-SIGNIFICANCE = 1e-3
+#: levels of the ratio alone, and where the residuals refute one exponential already
+SIGNIFICANCE, PREFERENCE = 1e-3, 0.05
+#: differences and residuals over the largest amplitude up to this are usual
 MATERIAL_DIFFERENCE = 0.02
 
 
@@ -159,7 +168,9 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
     )
     difference = float(np.abs(stretched.best_fit - mono.best_fit).max() / np.abs(y).max())
     rejected = p_value < SIGNIFICANCE
-    leave = rejected and difference > MATERIAL_DIFFERENCE
+    leave = (rejected and difference > MATERIAL_DIFFERENCE) or (
+        p_value < PREFERENCE and _refuted(mono, y)
+    )
     comparison = Comparison(
         verdict=(
             "not mono-exponential"
@@ -176,11 +187,23 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
     )
     fit = _with(stretched if leave else mono, comparison, t)
     other = (mono if leave else stretched).curve
-    return replace(fit, warnings=(*fit.warnings, *_words(comparison)), other_curve=other)
+    words = _words(comparison)
+    if leave:
+        words += _offset(t, y, matrix, stretched)
+    if _refuted(fit, y):
+        largest = 100.0 * float(np.abs(y - fit.best_fit).max() / np.abs(y).max())
+        words += (f"the points are off this curve by up to {largest:.2g} % of the largest",)
+    return replace(fit, warnings=(*fit.warnings, *words), other_curve=other)
 
 
 def _mono(t: Array, T: float, M_inf: float) -> Array:  # noqa: N803
     return build_up(t, T, M_inf)
+
+
+def _refuted(fit: CurveFit, y: Array) -> bool:
+    """Return whether residuals exceed the noise, and what systematic errors usually are."""
+    largest = float(np.abs(y - fit.best_fit).max())
+    return fit.p_value < SIGNIFICANCE and largest > MATERIAL_DIFFERENCE * float(np.abs(y).max())
 
 
 def _model(name: str, fit: CurveFit, scale2: float) -> BuildUpModel:
@@ -230,6 +253,21 @@ def _words(comparison: Comparison) -> tuple[str, ...]:
             f"differs by only {percent}, within usual systematic errors of amplitudes "
             f"({100.0 * MATERIAL_DIFFERENCE:g} %): T is that of one exponential"
         )
+    return (said,)
+
+
+def _offset(t: Array, y: Array, matrix: Array, stretched: CurveFit) -> tuple[str, ...]:
+    """Return a warning where an imperfect saturation explains the points as well as a stretch."""
+    free = fit_saturation(t, y, matrix)
+    left = free.parameters["inversion"]
+    if left.value is None or free.chi2 > stretched.chi2 + 9.0 * stretched.error_scale**2:
+        return ()
+    tau = free.parameters["T1"]
+    said = (
+        f"one exponential that starts at {-100.0 * left.value:.2g} % of M_inf fits as well "
+        f"(T = {_pair(tau.value, tau.stderr)} s): if the build-up did not start from zero, the "
+        "model is saturation"
+    )
     return (said,)
 
 

@@ -175,7 +175,8 @@ def _fit_region(
     local = Bins(
         bins.frequency_hz[inside], bins.spectra[:, inside], bins.start_s, bins.dwell_s, bins.points
     )
-    problem = _Projection(local, baseline)
+    phased = np.setdiff1d(np.arange(series.rows), series.unphased_rows)
+    problem = _Projection(replace(local, spectra=local.spectra[phased]), baseline)
     best: tuple[float, NDArray[np.float64]] | None = None
     x = np.empty(0)
     for lines in range(1, max_lines + 1):
@@ -204,7 +205,7 @@ def _fit_region(
             break
     if best is None:
         raise ValueError(f"no line found in region {region_ppm[0]:g}:{region_ppm[1]:g} ppm")
-    return problem.result(series, region_ppm, best[1], noise, _weights(series))
+    return problem.result(series, region_ppm, best[1], noise, local.spectra)
 
 
 def _weights(series: Series) -> NDArray[np.float64]:
@@ -315,12 +316,14 @@ class _Projection:
         region_ppm: tuple[float, float],
         x: NDArray[np.float64],
         noise: float,
-        weights: NDArray[np.float64],
+        spectra: NDArray[np.complex128],
     ) -> RegionFit:
+        """Return the fit: the shape is that of the phased rows, amplitudes are of all `spectra`."""
         shape, _ = self._shape(x)
         # in units of the shape's norm: an error of the shared shape is then orthogonal to the
         # shape and changes no amplitude to first order, so that the rows are uncorrelated
-        amplitude = self._amplitudes(shape) * np.linalg.norm(shape) / weights
+        weights = _weights(series)
+        amplitude = (self._project(spectra) @ shape.conj()).real / np.linalg.norm(shape) / weights
         covariance = np.diag((noise / weights) ** 2)
         offset, rate, intensity = self.unpack(x)
         row = series.reference_row
@@ -331,7 +334,8 @@ class _Projection:
             amplitude, intensity = -amplitude, -intensity
         order = np.concatenate([[0], 1 + np.argsort(-np.abs(intensity[1:]))])
         chi2 = float(np.sum(self.residual(x) ** 2)) / noise**2
-        free = 2 * self.spectra.size - len(x) - len(amplitude) * (1 + 2 * self.nuisance.shape[1])
+        rows = len(self.spectra)
+        free = 2 * self.spectra.size - len(x) - rows * (1 + 2 * self.nuisance.shape[1])
         return RegionFit(
             region_ppm=region_ppm,
             shift_ppm=series.ppm(offset[order]),

@@ -102,8 +102,12 @@ def parse_rule(text: str) -> AxisRule:
     try:
         return _product(text, _FACTOR)
     except ValueError as error:
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
         raise InputError(
-            f"must be {_SYNTAX}, but is {text!r} ({error})", key="--axis", value=text, limit=_SYNTAX
+            f"must be {_SYNTAX}, but is {shown!r} ({error})",
+            key="--axis",
+            value=shown,
+            limit=_SYNTAX,
         ) from None
 
 
@@ -156,5 +160,5 @@ def _product(text: str, pattern: re.Pattern[str]) -> AxisRule:
         elif _NUMBER.fullmatch(factor):
             number *= float(factor)
         else:
-            raise ValueError(f"{factor!r} is no such factor")
+            raise ValueError(f"{factor[:20]!r} is no such factor")
     return AxisRule(number=number, parameters=tuple(parameters))

@@ -38,7 +38,8 @@ _SAME: tuple[tuple[str, str, Callable[[Experiment], object]], ...] = (
 
 def is_rule(axis_source: str) -> bool:
     """Return whether an ``--axis`` text is a rule: it looks like one and no such file exists."""
-    return looks_like_rule(axis_source) and not Path(axis_source).is_file()
+    too_long = len(axis_source) > 255  # for the name of a file
+    return looks_like_rule(axis_source) and (too_long or not Path(axis_source).is_file())
 
 
 def read_numbered(
@@ -64,6 +65,7 @@ def read_numbered(
         Where the experiments form no series, differ in what cannot be divided out, or one of them
         is damaged.
     """
+    path = path if path.is_dir() else path.parent
     parents = {folder.parent for folder in found}
     numbered = len(parents) == 1 and all(_number(f) is not None for f in found)
     asked = axis_source is not None or rows_source is not None
@@ -78,6 +80,7 @@ def read_numbered(
     if not numbered:
         raise InputError(f"{count}; name one", file=str(path))
     folder = parents.pop()
+    name = one_line(folder.resolve().name)
     folders = sorted(found, key=lambda f: _number(f) or 0)
     programs = [program_products(commands_of(f / "pulseprogram"))[0] for f in folders]
     if not asked and not any(programs):
@@ -88,7 +91,7 @@ def read_numbered(
         )
     _refuse_incomplete(folder)
     experiments = [read_experiment(f) for f in folders]
-    _refuse_different(folder, experiments)
+    _refuse_different(name, experiments)
     notes = [f"experiment {e.folder.name}: {w}" for e in experiments for w in e.warnings]
     pick, words = _rows(folder, experiments, rows_source)
     axis = _axis(folder, experiments, axis_source, notes)
@@ -114,7 +117,7 @@ def read_numbered(
         gain=chosen.gain,
         unphased_rows=unphased,
         regions_ppm=next((e.regions_ppm for e in experiments if e.regions_ppm), ()),
-        provenance=f"Bruker {one_line(folder.name)}, experiments {numbers}{words}",
+        provenance=f"Bruker {name}, experiments {numbers}{words}",
         warnings=tuple(notes),
     )
 
@@ -134,14 +137,14 @@ def _refuse_incomplete(folder: Path) -> None:
             )
 
 
-def _refuse_different(folder: Path, experiments: Sequence[Experiment]) -> None:
+def _refuse_different(name: str, experiments: Sequence[Experiment]) -> None:
     for key, words, value in _SAME:
         values = [value(e) for e in experiments]
         usual = Counter(values).most_common(1)[0][0]
         for experiment, own in zip(experiments, values, strict=True):
             if own != usual:
                 raise InputError(
-                    f"differs from the other experiments of {folder.name} in {words}: {own} "
+                    f"differs from the other experiments of {name} in {words}: {own} "
                     f"instead of {usual}; they form no series (name one, or "
                     "move the odd one away)",
                     file=str(experiment.acqus.path),
@@ -272,8 +275,8 @@ def _unphased(
         shift = e.carrier_hz - chosen.carrier_hz
         if abs(shift) > 0.25 / e.dwell_s:
             raise InputError(
-                f"has its carrier {shift:.6g} Hz from that of the other experiments of "
-                f"{e.folder.parent.name}: more than a quarter of the spectral width",
+                f"has its carrier {shift:.6g} Hz from that of the other experiments: more than a "
+                "quarter of the spectral width",
                 file=str(e.acqus.path),
                 key="SFO1",
                 value=e.carrier_hz / 1e6,

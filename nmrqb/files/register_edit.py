@@ -29,6 +29,8 @@ def user_register(name: str) -> Path:
         For a shipped register, and for what is no writable file.
     """
     path = Path(name)
+    if path.is_dir():
+        raise InputError("is a folder, not a register file", file=name, key="--into")
     if not name.endswith(".toml") and not path.is_file():
         raise InputError(
             "must be the path of a register file of your own (copy a shipped one first), but is "
@@ -37,8 +39,7 @@ def user_register(name: str) -> Path:
             value=name,
         )
     if not path.is_file():
-        what = "is a folder, not a register file" if path.is_dir() else "there is no such file"
-        raise InputError(what, file=name, key="--into")
+        raise InputError("there is no such file", file=name, key="--into")
     path = path.resolve()
     if path.parent == shipped_folder("register").resolve():
         raise InputError(

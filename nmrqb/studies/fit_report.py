@@ -70,6 +70,7 @@ def _curves(result: FitResult) -> Figure:
         ax.set_title(f"{low:.3g} to {high:.3g} ppm", fontsize=8)
         ax.axhline(0.0, color=figures.GREY, linewidth=0.5)
         ax.tick_params(labelsize=7)
+        shown = 1.0
         if region.charging is not None:
             x, y = region.charging.times, region.charging.energy
             error = region.charging.energy_stderr
@@ -80,16 +81,20 @@ def _curves(result: FitResult) -> Figure:
             x, y, error = axis.values, region.line.amplitudes, region.line.stderr
             scale, label = float(np.abs(y).max()), f"{axis.name} ({axis.unit})"
             fitted = result.fitted_rows
+            if x.max() < 1e-3:
+                shown, label = 1e6, f"{axis.name} (us)"
         for rows, colour in ((fitted, figures.BLACK), (~fitted, figures.GREY)):
             bars = None if error is None else 1.96 * error[rows] / scale
-            ax.errorbar(x[rows], y[rows] / scale, yerr=bars, fmt="o", color=colour, markersize=3)
+            ax.errorbar(
+                shown * x[rows], y[rows] / scale, yerr=bars, fmt="o", color=colour, markersize=3
+            )
         fit = region.curve
         if fit is not None and region.is_identifiable(result.model):
             t = np.linspace(float(np.min(x)), float(np.max(x)), 400)
-            ax.plot(t, fit.curve(t) / scale, color=figures.GREEN, linewidth=1.0)
+            ax.plot(shown * t, fit.curve(t) / scale, color=figures.GREEN, linewidth=1.0)
             if isinstance(fit, BuildUpFit) and fit.other_curve is not None:
                 ax.plot(
-                    t,
+                    shown * t,
                     fit.other_curve(t) / scale,
                     color=figures.ORANGE,
                     linewidth=0.8,

@@ -156,7 +156,8 @@ def updated(result: FitResult, target: RegisterTarget) -> FitResult:
     if reason is not None or found is None or found.value is None:
         return replace(result, into=RegisterUpdate(target=target, measured=None, reason=reason))
     low, high = region.line.region_ppm
-    name = one_line(Path(result.dataset).resolve().name)[:80]
+    # an experiment number says little without the name of the folder above it
+    name = one_line("/".join(Path(result.dataset).resolve().parts[-2:]))[-80:]
     measured = Measured(
         value=found.value,
         stderr=found.stderr,
