@@ -139,6 +139,17 @@ def test_a_bad_protocol_gets_one_line_and_leaves_nothing(
     assert {p.name for p in tmp_path.iterdir()} == {"p.toml", "bare.toml"}
 
 
+TWO = 't1_fast = "1 s", t1_slow = "9 s", fast_share = "20 %"'
+
+
+def after_field(line):
+    return r"^(field = .*)", rf"\1\n{line}"
+
+
+def after_role(role, line):
+    return rf'^(role = "{role}")', rf"\1\n{line}"
+
+
 REGISTERS = [
     ("T2 above 2 T1", [(r't2 = \{ value = "10 s"', 't2 = { value = "300 s"')],
      ["center", "`t2` must be at most 2 T1 = 230.8 s", "300 s"]),
@@ -158,17 +169,18 @@ REGISTERS = [
     ("infinite T1", [(r'"115.4 s"', '"inf s"')], ["center.t1", "'inf s'"]),
     ("zero field", [(r'"9.4 T"', '"0 T"')], ["field", "more than 0 T"]),
     ("missing species", [(r"(?s)\[satellite\].*", "")], ["satellite", "missing"]),
-    ("dipolar share above all", [(r"^(field = .*)", r'\1\ndipolar_share = { value = "140 %", nominal = true }')],
+    ("dipolar share above all", [after_field('dipolar_share = { value = "140 %", nominal = true }')],
      ["dipolar_share", "at most 100 %", "140 %"]),
-    ("dipolar share without a unit", [(r"^(field = .*)", r'\1\ndipolar_share = { value = 0.4, nominal = true }')],
+    ("dipolar share without a unit", [after_field("dipolar_share = { value = 0.4, nominal = true }")],
      ["dipolar_share", "%", "0.4"]),
-    ("concentration in grams", [(r"^(field = .*)", r'\1\nconcentration = { value = "3 g/L", nominal = true }')],
+    ("concentration in grams", [after_field('concentration = { value = "3 g/L", nominal = true }')],
      ["concentration", "mol/L", "'3 g/L'"]),
-    ("T1rho above T1", [(r'role = "charger"', 'role = "charger"\nt1_rho = { value = "30 s", nominal = true }')],
+    ("T1rho above T1", [after_role("charger", 't1_rho = { value = "30 s", nominal = true }')],
      ["satellite", "`t1_rho` must be T2 to T1", "30 s"]),
-    ("recovery of a battery", [(r'role = "battery"', 'role = "battery"\nrecovery = { t1_fast = "1 s", t1_slow = "9 s", fast_share = "20 %", nominal = true }')],
+    ("recovery of a battery", [after_role("battery", f"recovery = {{ {TWO}, nominal = true }}")],
      ["center", "`recovery` belongs to the charger"]),
-    ("recovery half given", [(r'role = "charger"', 'role = "charger"\nrecovery = { t1_fast = "1 s", nominal = true }')],
+    ("recovery half given",
+     [after_role("charger", 'recovery = { t1_fast = "1 s", nominal = true }')],
      ["satellite.recovery", "either `t1_fast`"]),
     ("unknown key", [(r"^satellites = 36", "satellites = 36\nprotons = 36")],
      ["protons", "unknown key", "coupling"]),
