@@ -115,11 +115,14 @@ class FullStar:
             angles = {p.nucleus: (p.angle_rad * ticks / p.ticks, p.phase_rad) for p in on}
             steepest = max(abs(angle) for angle, _ in angles.values())
             panels = max(1, math.ceil(steepest / (math.pi / 2) - 1e-9))
+            whole = [(3, True), (3, False)]  # a small turn in the middle of its time
+            rule = whole if steepest < 0.35 else [(1, True), (4, True), (1, False)]
+            turned = 1 if rule is whole else 2
             for _ in range(panels if ticks else 0):
-                for weight, turns in ((1, True), (4, True), (1, False)):
+                for weight, turns in rule:
                     rho = self.propagate("free", rho, weight * ticks * tick_s / panels / 6)
                     for isotope, (angle, phase) in angles.items() if turns else ():
-                        rho = self.rotate(rho, isotope, angle / (2 * panels), phase)
+                        rho = self.rotate(rho, isotope, angle / (turned * panels), phase)
         return rho
 
     def true_pulses(self, pulses, offsets_hz, rho, seconds):

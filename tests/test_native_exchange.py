@@ -286,6 +286,11 @@ def test_the_lock_against_the_full_problem_with_its_rf():
     assert lock(register, 0.2 / J)[0, 1] == pytest.approx(moved, abs=1e-4)
 
 
+def test_a_lock_too_weak_for_the_planar_average_is_refused():
+    with pytest.raises(ValueError, match=r"at least 5 J sqrt\(N\) = 75 Hz .* but is 60 Hz"):
+        lock(star(9, coupling_hz=J), 0.01, nutation_hz=60.0)
+
+
 def test_locked_spins_relax_with_t1rho():
     register = star(2, coupling_hz=0.0, t1_charger_s=4.0, t2_charger_s=1.0)
     register = dataclasses.replace(

@@ -46,6 +46,7 @@ from nmrqb.sequence.events import (
     Pulse,
     PulseSequence,
     Saturation,
+    Segment,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import Species, SpinRegister
@@ -445,7 +446,8 @@ class _Compiler:
             )
         if kind == "composite":
             parts = ((90.0, 0.0), (180.0, 90.0), (90.0, 0.0))
-            return [self._pulse(isotope, a, p, f"{label} (composite)") for a, p in parts]
+            pulses = tuple(self._pulse(isotope, a, p, "composite") for a, p in parts)
+            return [Segment(label=f"{label} (composite)", body=pulses)]
         return [self._pulse(isotope, 180.0, 0.0, label)]
 
     def _pulse(self, isotope: str, angle_deg: float, phase_deg: float, label: str) -> Pulse:

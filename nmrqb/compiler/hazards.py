@@ -88,6 +88,7 @@ def find_hazards(
         *_damping(protocol, register, spectrometer),
         *_heating(spectrometer, sequences),
         *_isotopologues(protocol, register),
+        *_coarse_fields(protocol, register, spectrometer, sequences),
     ]
 
 
@@ -143,5 +144,31 @@ def _isotopologues(protocol: Protocol, register: SpinRegister) -> list[str]:
     words = (
         f"the {observed.isotope} line belongs to all molecules, of which only {100 * share:.3g} % "
         f"are the star with a central {register.center.isotope}: what is measured is the bulk"
+    )
+    return [words]
+
+
+def _coarse_fields(
+    protocol: Protocol,
+    register: SpinRegister,
+    spectrometer: Spectrometer,
+    sequences: Sequence[PulseSequence],
+) -> list[str]:
+    """Say so where too few RF fields stand for the mismatches of a spin lock."""
+    points = protocol.simulation.b1_points
+    locks = {e.nutation_hz for s in sequences for e, _ in s.walk() if isinstance(e, SpinLock)}
+    if points == 1 or not locks:
+        return []
+    isotopes = (register.center.isotope, register.satellite.isotope)
+    spread = max(spectrometer.channel(isotope).b1_spread for isotope in isotopes)
+    # neighbouring Gauss-Hermite nodes of n points lie about pi/sqrt(2 n) standard deviations apart
+    spacing_hz = np.pi / np.sqrt(2.0 * points) * spread * max(locks)
+    coupling = abs(register.coupling_hz.value)
+    if spacing_hz <= coupling / 2.0:
+        return []
+    words = (
+        f"b1_points = {points} fields lie {spacing_hz:.3g} Hz apart at a lock of {max(locks):g} "
+        f"Hz, too far to resolve mismatches of J/2 = {coupling / 2.0:.3g} Hz: take more, or a "
+        "weaker lock"
     )
     return [words]

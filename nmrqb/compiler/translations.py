@@ -29,6 +29,9 @@ from nmrqb.units import format_quantity
 #: phases of pulses, degrees
 X, Y, MINUS_X, MINUS_Y = 0.0, 90.0, 180.0, 270.0
 
+#: weakest spin lock over J sqrt(N): the transfer is then right to (1/20)^2 = 0.25 %
+_STRONG_LOCK = 5.0
+
 PulseMaker = Callable[[str, float, float, str], Pulse]
 
 
@@ -89,7 +92,22 @@ class Translator:
         return [quarter, wait, half, wait, quarter]
 
     def spin_lock(self, model_s: float, nutation_hz: float) -> Segment:
-        """Return a matched spin lock along x between 90 degree pulses about y."""
+        """Return a matched spin lock along x between 90 degree pulses about y.
+
+        Raises
+        ------
+        ValueError
+            Where the lock is so weak that more than the planar part of the coupling acts: what is
+            neglected changes the transfer by about (J sqrt(N)/(4 nutation))^2.
+        """
+        register = self.register
+        least = _STRONG_LOCK * abs(register.coupling_hz.value) * math.sqrt(register.satellites)
+        if nutation_hz < least:
+            raise ValueError(
+                f"`spin_lock` must be at least {_STRONG_LOCK:g} J sqrt(N) = "
+                f"{format_quantity(least, 'frequency')} to leave the planar coupling alone, but is "
+                f"{format_quantity(nutation_hz, 'frequency')}"
+            )
         ticks = max(1, self.spectrometer.ticks(2.0 * model_s))
         nuclei = (self.register.center.isotope, self.register.satellite.isotope)
         lock = SpinLock(nuclei=nuclei, ticks=ticks, nutation_hz=nutation_hz)

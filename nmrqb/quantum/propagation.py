@@ -37,9 +37,15 @@ class Generator:
     ----------
     matrix : sparse array, shape (D, D)
         G in 1/s.
+
+    Attributes
+    ----------
+    largest_block : int
+        Size of the largest block that was propagated so far.
     """
 
     matrix: sp.csr_array
+    largest_block: int = field(init=False, default=0)
     _blocks: list[NDArray[np.int64]] = field(init=False, repr=False)
     _label: NDArray[np.int64] = field(init=False, repr=False)
     _sizes: NDArray[np.int64] = field(init=False, repr=False)
@@ -61,10 +67,6 @@ class Generator:
         self._label = label.astype(np.int64)
         self._sizes = np.diff(bounds)
 
-    def largest_block(self, state: Vector) -> int:
-        """Return the size of the largest block that `state` occupies (0: none)."""
-        return int(self._sizes[self._occupied(state)].max(initial=0))
-
     def _occupied(self, state: Vector) -> NDArray[np.int64]:
         filled = np.zeros(len(self._sizes), dtype=bool)
         filled[self._label[np.flatnonzero(state)]] = True
@@ -85,6 +87,7 @@ class Generator:
         if duration_s == 0.0:
             return state.copy()
         occupied = self._occupied(state)
+        self.largest_block = max(self.largest_block, int(self._sizes[occupied].max(initial=0)))
         if len(occupied) > _FEW_BLOCKS:
             if self._sizes[occupied].max() > DENSE_BLOCK:
                 return np.asarray(expm_multiply(self.matrix * duration_s, state))

@@ -67,41 +67,37 @@ class SatelliteRotations:
     """
 
     space: StarSpace
+    #: elements sorted by k, then by the occupation of z: each k is one contiguous stretch
+    _sorted: NDArray[np.int64] = field(init=False, repr=False)
+    _groups: list[tuple[int, int, Vector, Vector]] = field(init=False, repr=False)
     _order: NDArray[np.int64] = field(init=False, repr=False)
-    _groups: list[tuple[NDArray[np.int64], Vector, Vector]] = field(init=False, repr=False)
     _quarter: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
-    _half: NDArray[np.int64] = field(init=False, repr=False)
-    _z_sign: Array = field(init=False, repr=False)
+    _half: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         space, n = self.space, self.space.satellites
-        _, z, plus, minus = space.occupations.T
-        self._order = plus - minus
+        listed: list[int] = []
         self._groups = []
-        for k in range(1, n + 1):
-            zs = np.arange(n - k + 1)
-            ks = np.arange(k + 1)
-            index = np.array(
-                [[space.position(0, int(c), int(p), int(k - p)) for p in ks] for c in zs]
-            )
-            matrix = _symmetric_power(k)
-            self._groups.append((index, np.ascontiguousarray(matrix.T), matrix.conj()))
+        for k in range(n + 1):
+            start = len(listed)
+            for z in range(n - k + 1):
+                listed += [space.position(0, z, p, k - p) for p in range(k + 1)]
+            if k:
+                matrix = _symmetric_power(k)
+                forth, back = np.ascontiguousarray(matrix.T), matrix.conj()
+                self._groups.append((start, len(listed), forth, back))
+        self._sorted = np.array(listed)
+        place = np.empty(len(listed), dtype=np.int64)
+        place[self._sorted] = np.arange(len(listed))
+        _, z, plus, minus = space.occupations[self._sorted].T
+        self._order = plus - minus
+        rows = list(zip(z.tolist(), plus.tolist(), minus.tolist(), strict=True))
         # 90 degrees about x, in occupations of (1, z, x, y): y -> z, z -> -y
-        target = np.array(
-            [
-                space.position(0, int(c), int(b), int(a))
-                for a, b, c in zip(z, plus, minus, strict=True)
-            ]
-        )
-        self._quarter = (target, (-1.0) ** z)
+        quarter = place[[space.position(0, c, b, a) for a, b, c in rows]]
+        self._quarter = (quarter, (-1.0) ** z)
         # 180 degrees about y: z -> -z, x -> -x: + -> -(-)
-        self._half = np.array(
-            [
-                space.position(0, int(a), int(c), int(b))
-                for a, b, c in zip(z, plus, minus, strict=True)
-            ]
-        )
-        self._z_sign = (-1.0) ** (z + plus + minus)
+        half = place[[space.position(0, a, c, b) for a, b, c in rows]]
+        self._half = (half, (-1.0) ** (z + plus + minus))
 
     def rotate(self, state: Vector, euler: tuple[float, float, float]) -> Vector:
         """Return the state after Rz(alpha) Ry(beta) Rz(gamma) of every satellite.
@@ -112,42 +108,54 @@ class SatelliteRotations:
         euler : tuple (alpha, beta, gamma) in rad
         """
         alpha, beta, gamma = euler
-        parts = state.reshape(4, -1)
-        parts = parts * np.exp(-1j * gamma * self._order)
+        parts = self._about_z(state.reshape(4, -1)[:, self._sorted], gamma)
         beta = (beta + np.pi) % (2.0 * np.pi) - np.pi
         if abs(abs(beta) - np.pi) < _EXACT:
-            turned = np.empty_like(parts)
-            turned[:, self._half] = parts * self._z_sign
-            parts = turned
+            parts = _permuted(parts, self._half)
         elif abs(abs(beta) - np.pi / 2.0) < _EXACT:
             # Ry(+-90) = Rz(+-90) X Rz(-+90)
-            quarter = np.exp(-1j * np.copysign(np.pi / 2.0, beta) * self._order)
-            parts = quarter * self._about_x(parts * quarter.conj())
+            parts = self._about_z(self._about_x(self._about_z(parts, -beta)), beta)
         elif beta != 0.0:
             # Ry(beta) = X^-1 Rz(beta) X,  X^-1 = Rz(180) X Rz(180)
-            parts = self._about_x(parts) * np.exp(-1j * (beta + np.pi) * self._order)
-            parts = self._about_x(parts) * (-1.0) ** self._order
-        parts = parts * np.exp(-1j * alpha * self._order)
-        return np.asarray(parts.reshape(-1), dtype=np.complex128)
+            parts = self._about_z(self._about_x(parts), beta + np.pi)
+            parts = self._about_z(self._about_x(parts), np.pi)
+        rotated = np.empty_like(parts)
+        rotated[:, self._sorted] = self._about_z(parts, alpha)
+        return np.asarray(rotated.reshape(-1), dtype=np.complex128)
+
+    def _about_z(self, parts: Vector, angle_rad: float) -> Vector:
+        if angle_rad == 0.0:
+            return parts
+        n = self.space.satellites
+        phases = np.exp(-1j * angle_rad * np.arange(-n, n + 1))
+        return np.asarray(parts * phases[self._order + n])
 
     def _about_x(self, parts: Vector) -> Vector:
         """Return X applied to every satellite, X the rotation by 90 degrees about x."""
         cartesian = self._exchange(parts, conjugate=False)
-        target, sign = self._quarter
-        turned = np.empty_like(cartesian)
-        turned[:, target] = cartesian * sign
-        return self._exchange(turned, conjugate=True)
+        return self._exchange(_permuted(cartesian, self._quarter), conjugate=True)
 
     def _exchange(self, parts: Vector, *, conjugate: bool) -> Vector:
         """Return the state in occupations of (1, z, x, y), or back."""
-        result = parts.copy()
-        for index, forth, back in self._groups:
+        result = np.zeros_like(parts)
+        first = self._groups[0][0]
+        result[:, :first] = parts[:, :first]
+        # of the centre's four operators those of one parity are often empty
+        filled = np.logical_or.reduceat(parts != 0.0, [g[0] for g in self._groups], axis=1)
+        for row, group in zip(*np.nonzero(filled), strict=True):
+            start, stop, forth, back = self._groups[group]
             step = back if conjugate else forth
-            for row in range(4):  # the centre's operators: orders of one parity are often empty
-                spins = parts[row, index]
-                if spins.any():
-                    result[row, index] = spins @ step
+            shape = (-1, len(step))
+            spins = parts[row, start:stop].reshape(shape)
+            np.matmul(spins, step, out=result[row, start:stop].reshape(shape))
         return result
+
+
+def _permuted(parts: Vector, signed: tuple[NDArray[np.int64], Array]) -> Vector:
+    target, sign = signed
+    turned = np.empty_like(parts)
+    turned[:, target] = parts * sign
+    return turned
 
 
 def _symmetric_power(k: int) -> Vector:

@@ -41,6 +41,8 @@ Array = NDArray[np.float64]
 
 #: change of the largest element in one repetition that counts as none (the identity element is 1)
 STATIONARY = 1e-15
+#: turns below this (rad) need no inner point: the error, angle^2/12, is that of Simpson's panels
+_SMALL_TURN = 0.35
 #: cycles after which the set of elements that a cycle fills must have stopped growing
 _MAX_GROWTH = 8
 
@@ -132,7 +134,6 @@ class StarSimulator:
         init=False, repr=False, default_factory=dict
     )
     _orders: NDArray[np.int64] = field(init=False, repr=False)
-    _largest_block: int = field(init=False, repr=False, default=0)
 
     def __post_init__(self) -> None:
         self._space = StarSpace(self.register.satellites)
@@ -182,9 +183,10 @@ class StarSimulator:
     @property
     def engine(self) -> str:
         """The engine, its equilibrium and the size of the problem so far."""
+        largest = max((g.largest_block for g in self._generators.values()), default=0)
         return (
             f"symmetric engine ({self.equilibrium} equilibrium), 1 + {self.register.satellites} "
-            f"spins, {self._space.dimension} elements, largest block {self._largest_block}"
+            f"spins, {self._space.dimension} elements, largest block {largest}"
         )
 
     def fixed_point(self, body: tuple[Event, ...], tick_s: float) -> float:
@@ -358,7 +360,8 @@ class StarSimulator:
         """Return the state after the rotations of pulses, and what is pending behind them.
 
         Coupling and relaxation act while a pulse turns the spins: the pulse is cut into panels of
-        at most 90 degrees, each by Simpson's rule into [1/6, half turn, 4/6, half turn, 1/6].
+        at most 90 degrees, each by Simpson's rule into [1/6, half turn, 4/6, half turn, 1/6], or
+        into [1/2, turn, 1/2] where it turns the spins by little.
         """
         lengths = {pulse: pulse.ticks * tick_s for pulse in pulses}
         edges = sorted({half * s / 2.0 for s in lengths.values() for half in (-1, 1)})
@@ -387,8 +390,16 @@ class StarSimulator:
             math.hypot(angle, 2.0 * math.pi * off) for i, angle, _, off in turns if i in fields
         )
         panels = max(1, math.ceil(steepest / (math.pi / 2.0) - 1e-9))
+        if steepest < _SMALL_TURN:
+            state = self._settled(state, pending.longer(seconds / 2.0, 0.0))
+            for isotope, angle, phase, off in turns:
+                if angle or off:
+                    whole = self._turn(isotope, angle, phase, 2.0 * math.pi * off)
+                    state = whole(state)
+            return state, _Pending(seconds / 2.0, 0.0)
+        half = 1.0 / (2 * panels)
         rotations = [
-            self._half_turn(isotope, angle / panels, phase, 2.0 * math.pi * off / panels)
+            self._turn(isotope, half * angle, phase, 2.0 * math.pi * half * off)
             for isotope, angle, phase, off in turns
             if angle or off
         ]
@@ -411,15 +422,15 @@ class StarSimulator:
     def _isotopes(self) -> tuple[str, str]:
         return self.register.center.isotope, self.register.satellite.isotope
 
-    def _half_turn(
+    def _turn(
         self, isotope: str, angle_rad: float, phase_rad: float, precession_rad: float
     ) -> Callable[[Vector], Vector]:
-        """Return the rotation by half of an angle and of a precession, in this RF field."""
+        """Return the rotation by a nominal angle and a precession, in this RF field."""
         self.register.species(isotope)
         central = isotope == self.register.center.isotope
         scale = self.conditions.b1_center if central else self.conditions.b1_satellite
         return self._rotation(
-            isotope, effective_rotation(scale * angle_rad / 2.0, phase_rad, precession_rad / 2.0)
+            isotope, effective_rotation(scale * angle_rad, phase_rad, precession_rad)
         )
 
     def _rotation(
@@ -464,9 +475,7 @@ class StarSimulator:
         return self._precessed(self._propagate(key, np.where(alone, state, 0.0), seconds), seconds)
 
     def _propagate(self, kind: object, state: Vector, seconds: float) -> Vector:
-        generator = self._generator_of(kind)
-        self._largest_block = max(self._largest_block, generator.largest_block(state))
-        return generator.propagate(state, seconds)
+        return self._generator_of(kind).propagate(state, seconds)
 
     def _generator_of(self, kind: object) -> Generator:
         if kind not in self._generators:

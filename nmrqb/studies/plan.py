@@ -20,7 +20,7 @@ from nmrqb.files.toml import read_protocol, read_register, read_spectrometer
 from nmrqb.models.closed_map import ClosedMap
 from nmrqb.models.exchange import first_maximum, inept_transfer, unitary_bound
 from nmrqb.protocol.protocol import Protocol
-from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, Reenergise
+from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, PulseStep, Reenergise
 from nmrqb.sequence.events import Event, Loop, PulseSequence, Segment
 from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
@@ -106,8 +106,8 @@ class Prediction:
     exact : ChargingCurve
         One point for each row.
     closed : ChargingCurve or None
-        By the closed map; None where it does not apply (a driven charger, a calibration that
-        reads transverse polarisation).
+        By the closed map; None where it does not apply (a driven charger, single pulses, which
+        leave coherence).
     other_transfers : dict
         What other ways of charging move at best in one shot, beside the exchange of the plan, in
         units of the chargers' polarisation (per battery).
@@ -283,7 +283,8 @@ def predict(plan: Plan, simulator: Simulator | None = None) -> Prediction:
     exact = curve_of(plan, r_exact, times, f"exact simulation: {simulator.engine}")
     closed = p_exact = p_closed = None
     approach = _Approach(tau={})
-    if not plan.is_driven and plan.protocol.fid.excitation == "90":
+    pulsed = any(isinstance(step, PulseStep) for step in plan.protocol.cycle)
+    if not (plan.is_driven or pulsed or plan.protocol.fid.excitation == "none"):
         closed_map = make_closed_map(plan)
         closed_p = np.array(
             [closed_map.detected(s, plan.observed.role) for s in compiled.sequences]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nmrqb.analysis.coupling import echo_modulation
 from nmrqb.analysis.curves import recovery
 from nmrqb.analysis.nutation import nutation
+from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import exponential_approach
 from nmrqb.report import figures, html
 from nmrqb.report.sequence_figure import draw_sequence
@@ -134,21 +135,21 @@ def _numbers(object_: dict[str, Any]) -> str:
 
 
 def _model(result: RunResult) -> Callable[..., Array]:
-    """Return the fitted energy as a function of t and of the fit's parameters."""
+    """Return the fitted curve as a function of t and of the fit's parameters."""
     match result.plan.protocol.model:
         case "charging":
             return lambda t, **v: exponential_approach(t, v["E_inf"], v["E_0"], v["tau"])
         case "recovery":
-            return lambda t, **v: -recovery(t, **v)
+            return recovery
         case "nutation":
-            return lambda t, **v: -nutation(t, v["frequency"], 1.0 / v["decay"], v["M0"])
+            return lambda t, **v: nutation(t, v["frequency"], 1.0 / v["decay"], v["M0"])
         case "coupling":
             partners = result.plan.partners
-            return lambda t, **v: -echo_modulation(t, **v, partners=partners)
+            return lambda t, **v: echo_modulation(t, **v, partners=partners)
 
 
 def _fitted(result: RunResult, t: Array) -> Array | None:
-    """Return the fitted energy at times t."""
+    """Return the fitted curve at times t."""
     fit = result.fit
     if fit is None or not fit.is_identifiable:
         return None
@@ -156,22 +157,29 @@ def _fitted(result: RunResult, t: Array) -> Array | None:
 
 
 def _band(result: RunResult, t: Array) -> Array | None:
-    """Return the standard error of the fitted energy at times t, from the fit's covariance."""
+    """Return the standard error of the fitted curve at times t, from the fit's covariance."""
     fit = result.fit
     if fit is None or fit.covariance is None or not fit.is_identifiable:
         return None
     if set(fit.names) != set(fit.parameters):
         return None  # the covariance belongs to other parameters (a rate, not a time)
     values = {name: fit.value(name) for name in fit.parameters}
-    energy = _model(result)
+    curve = _model(result)
     slopes = []
     for name in fit.names:
         step = 1e-5 * max(abs(values[name]), 1e-6)
         up, down = values | {name: values[name] + step}, values | {name: values[name] - step}
-        slopes.append((energy(t, **up) - energy(t, **down)) / (2.0 * step))
+        slopes.append((curve(t, **up) - curve(t, **down)) / (2.0 * step))
     jacobian = np.array(slopes)
     variance: Array = np.einsum("it,ij,jt->t", jacobian, fit.covariance, jacobian)
     return np.sqrt(np.maximum(variance, 0.0))
+
+
+def _shown(result: RunResult, curve: ChargingCurve) -> Array:
+    """Return what is drawn of a curve: energy of a charging, polarisation of a calibration."""
+    if result.plan.protocol.model == "charging" or curve.magnetisation is None:
+        return curve.energy
+    return curve.magnetisation
 
 
 def _curve(result: RunResult) -> Figure:
@@ -182,15 +190,18 @@ def _curve(result: RunResult) -> Figure:
     x, label = result.measured.times, "charging time (s)"
     if swept is not None and swept.key != "cycles":
         x = np.array(swept.values)
-        label = f"{result.plan.protocol.axis_name()} of {swept.key} ({swept.unit or 'number'})"
-    upper.plot(x, exact.energy, "-", color=figures.BLUE, label="exact simulation")
+        unit = f" ({swept.unit})" if swept.unit else ""
+        label = f"{result.plan.protocol.axis_name()}{unit}: {swept.key}"
+    upper.plot(x, _shown(result, exact), "-", color=figures.BLUE, label="exact simulation")
     if closed is not None:
-        upper.plot(x, closed.energy, "--", color=figures.ORANGE, label="closed map")
-    stderr = result.measured.energy_stderr
+        upper.plot(x, _shown(result, closed), "--", color=figures.ORANGE, label="closed map")
+    measured = result.measured
+    charging = result.plan.protocol.model == "charging"
+    stderr = measured.energy_stderr if charging else measured.magnetisation_stderr
     assert stderr is not None
     upper.errorbar(
         x,
-        result.measured.energy,
+        _shown(result, measured),
         yerr=1.96 * stderr,
         fmt="o",
         color=figures.BLACK,
@@ -214,7 +225,8 @@ def _curve(result: RunResult) -> Figure:
                 linewidth=0,
             )
     upper.axhline(0.0, color=figures.GREY, linewidth=0.6)
-    upper.set_ylabel("stored energy\n(hbar |omega_B| eps/2)")
+    unit = measured.energy_unit.split(", ")[0]
+    upper.set_ylabel(f"stored energy\n({unit})" if charging else "polarisation $r_z$\n(eps)")
     upper.legend(frameon=False, fontsize=8)
     exact_c = result.comparisons[0]
     lower.axhspan(-1.96, 1.96, color="#eeeeee")
@@ -232,9 +244,11 @@ def _curve_caption(result: RunResult) -> str:
         "The error bars share the thermal reference's noise, so that neighbouring points move "
         "together; chi-square uses the full covariance."
     )
+    charging = result.plan.protocol.model == "charging"
+    what = f"Stored energy ({result.measured.energy_unit})" if charging else "Polarisation"
     exact = result.comparisons[0]
     return (
-        f"Stored energy with 95 % bars, prediction and fit; below, residuals against the exact "
+        f"{what} with 95 % bars, prediction and fit; below, residuals against the exact "
         f"simulation (dots) and the closed map (crosses). Chi-square {exact.chi2:.3g} for "
         f"{exact.points} points, p = {exact.p_value:.2g}. {shared}"
     )
