@@ -12,8 +12,9 @@ from nmrqb.quantum.propagation import Generator
 from nmrqb.quantum.star import StarSpace
 from nmrqb.sequence.events import DrivenExchange, PseudoPure, PulseSequence
 from nmrqb.simulate.simulator import StarSimulator
+from nmrqb.studies.measurement import pseudo_pure_signal
 from nmrqb.studies.plan import make_plan, predict
-from nmrqb.studies.run import pseudo_pure_signal, run
+from nmrqb.studies.run import run
 
 J, DRIVE, GAMMA = 11.0, 5.5, 49.0
 
@@ -68,7 +69,7 @@ def test_every_thermal_deviation_relaxes_to_the_identity_level(batteries):
     register = star(batteries, "1H", "31P", central="charger", coupling_hz=J)
     space = StarSpace(batteries)
     simulator = StarSimulator(register)
-    generator = Generator(simulator._matrix(("driven", 33.0, 293.0, False)))
+    generator = Generator(simulator.dynamics.generators.matrix(("driven", 33.0, 293.0, False)))
     for start in ((1.0, 0.0), (0.0, 1.0), (0.4, 2.47)):
         state = generator.propagate(space.state(*start, "linear"), 1e4)
         assert space.bloch_satellite(state)[2] == pytest.approx(0.0, abs=1e-6)

@@ -29,7 +29,8 @@ from nmrqb.sequence.events import (
     PulseSequence,
     SimultaneousPulses,
 )
-from nmrqb.simulate.simulator import Conditions, StarSimulator, simulate_sequence
+from nmrqb.simulate.dynamics import Conditions
+from nmrqb.simulate.simulator import StarSimulator, simulate_sequence
 
 # Both roads exponentiate exactly.  ||G t|| is below 2 pi 20 Hz x 4 spins x 2 s = 1e3, so that
 # rounding leaves about 1e3 x 2e-16 x (some ten steps) = 2e-12; 1e-9 leaves room for both.

@@ -24,7 +24,8 @@ from nmrqb.protocol.steps import ExchangeStep
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.star import StarSpace
 from nmrqb.sequence.events import Delay, Pulse, SimultaneousPulses
-from nmrqb.simulate.simulator import Conditions, StarSimulator
+from nmrqb.simulate.dynamics import Conditions
+from nmrqb.simulate.simulator import StarSimulator
 from nmrqb.studies.plan import make_plan
 
 SIGMA = {
@@ -171,9 +172,9 @@ def test_every_shipped_native_protocol_agrees_with_ideal_blocks_at_its_own_step_
     simulator = StarSimulator(register)
     start = space.state(0.2, -0.9, "linear")
     got = space.bloch_center(
-        space.crush(simulator._apply((segment,), start, plan.spectrometer.tick_s))
+        space.crush(simulator.dynamics.apply((segment,), start, plan.spectrometer.tick_s))
     )[2]
-    relaxation = space.relaxation(*simulator._relaxations(), "linear")
+    relaxation = space.relaxation(*simulator.dynamics.generators.relaxations(), "linear")
     free = space.weak_coupling(register.coupling_hz.value) + relaxation
 
     def turned(state, angle, phase):

@@ -14,8 +14,9 @@ from nmrqb.models.closed_map import ClosedMap
 from nmrqb.protocol.steps import Reenergise
 from nmrqb.quantum.star import StarSpace
 from nmrqb.sequence.events import Acquire, Crusher, Delay, Inversion, Pulse, PulseSequence
+from nmrqb.simulate.dynamics import Conditions
 from nmrqb.simulate.ensemble import EnsembleSimulator, b1_nodes, ensemble, field_offsets
-from nmrqb.simulate.simulator import Conditions, StarSimulator
+from nmrqb.simulate.simulator import StarSimulator
 from nmrqb.spectrometer.spectrometer import InversionPulse
 from nmrqb.spins.recovery import Recovery
 from nmrqb.studies.plan import make_plan, predict
@@ -94,8 +95,10 @@ def test_a_composite_inversion_forgives_what_a_hard_one_does_not():
         step = Reenergise(delay_s=0.0, recovery="left", inversion="ideal", pulse=kind)
         plan = compile_protocol(charging_protocol(1.0, 0.3, cycle=(step,)), register, spectrometer)
         off = StarSimulator(register, conditions=Conditions(b1_satellite=0.9), relaxes=False)
-        state = off._apply((*plan.cycle, Crusher(ticks=1)), off.thermal_state(), 1e-9)
-        z[kind] = off._space.bloch_satellite(state)[2]
+        state = off.dynamics.apply(
+            (*plan.cycle, Crusher(ticks=1)), off.dynamics.thermal_state(), 1e-9
+        )
+        z[kind] = off.dynamics.space.bloch_satellite(state)[2]
     # 90x 180y 90x at 0.9: M_z = -(1 - 2 cos^2(81 deg)^2) about, against cos(162 deg)
     assert z["hard"] == pytest.approx(math.cos(math.radians(162)), abs=1e-4)
     assert z["composite"] < -0.995
@@ -115,9 +118,9 @@ def test_a_measured_inversion_is_used_with_its_efficiency_and_its_length(kind):
     (event,) = (e for e in plan.cycle if isinstance(e, Inversion))
     assert event.ticks * TICK_S == pytest.approx(1e-3)
     simulator = StarSimulator(register)
-    state = simulator._apply(plan.cycle, simulator.thermal_state(), TICK_S)
+    state = simulator.dynamics.apply(plan.cycle, simulator.dynamics.thermal_state(), TICK_S)
     # 60 s = 18 T1 of full recovery; half a millisecond of it after the inversion
-    assert simulator._space.bloch_satellite(state)[2] == pytest.approx(-0.93, abs=4e-4)
+    assert simulator.dynamics.space.bloch_satellite(state)[2] == pytest.approx(-0.93, abs=4e-4)
     closed = ClosedMap(register=register, tick_s=TICK_S)
     after = closed.of_events(plan.cycle) @ closed.equilibrium()
     assert after[1] == pytest.approx(-0.93, abs=4e-4)

@@ -323,19 +323,19 @@ class StarSpace:
         kept: NDArray[np.complex128] = np.where(survives, state, residual * state)
         return kept
 
-    def without(
-        self, on: Literal["center", "satellite"], generator: sp.csr_array
-    ) -> tuple[sp.csr_array, NDArray[np.bool_]]:
-        """Return a generator restricted to operators without spins of one species, and where.
+    def only_without(self, on: Literal["center", "satellite"]) -> NDArray[np.bool_]:
+        """Return where an element holds no operator of a species, shape (dimension,)."""
+        if on == "satellite":
+            return np.tile(self.occupations[:, op.ONE] == self.satellites, 4)
+        return np.repeat(np.arange(4) == op.ONE, self.symmetric_dimension)
+
+    def without(self, on: Literal["center", "satellite"], generator: sp.csr_array) -> sp.csr_array:
+        """Return a generator restricted to operators without spins of one species.
 
         The limit of strong saturation and decoupling: every operator of that species is gone at
         all times.
         """
-        if on == "satellite":
-            alone = np.tile(self.occupations[:, 0] == self.satellites, 4)
-        else:
-            alone = np.repeat(np.arange(4) == op.ONE, self.symmetric_dimension)
-        keep = sp.diags_array(alone.astype(np.complex128))
+        keep = sp.diags_array(self.only_without(on).astype(np.complex128))
         restricted = sp.csr_array(keep @ generator @ keep)
         restricted.eliminate_zeros()
-        return restricted, alone
+        return restricted

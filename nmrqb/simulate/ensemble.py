@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from nmrqb.quantum.star import Equilibrium
 from nmrqb.sequence.events import Event, PulseSequence
-from nmrqb.simulate.simulator import Conditions, SimulatedSequence, StarSimulator
+from nmrqb.simulate.dynamics import Conditions
+from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spins.register import Species, SpinRegister
 
 Array = NDArray[np.float64]

@@ -14,8 +14,9 @@ from nmrqb.files.results import output_folder, to_json, write_atomically, write_
 from nmrqb.files.shipped import find_file
 from nmrqb.studies.fit import FitResult
 from nmrqb.studies.fit_report import fit_report
+from nmrqb.studies.measurement import simulate_measurement, swept_list
 from nmrqb.studies.plan import Plan, predict
-from nmrqb.studies.run import RunResult, run_plan, simulate_measurement, swept_list
+from nmrqb.studies.run import RunResult, run_plan
 from nmrqb.studies.run_report import run_report
 
 _PACKAGES = ("nmrqb", "numpy", "scipy", "lmfit", "nmrglue", "matplotlib", "pydantic")

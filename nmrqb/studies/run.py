@@ -6,11 +6,10 @@ import secrets
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
@@ -20,24 +19,21 @@ from nmrqb.analysis.curves import fit_charging, fit_recovery
 from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
-from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError
 from nmrqb.files.bruker import write_bruker
 from nmrqb.files.vendors import read_series
 from nmrqb.protocol.protocol import Protocol
-from nmrqb.signals.series import Axis, Series
-from nmrqb.simulate.acquisition import (
-    acquisition,
-    noise_for_snr,
-    noise_free_fid,
-    receiver_noise,
+from nmrqb.signals.series import Series
+from nmrqb.studies.measurement import (
+    observed_region,
+    pseudo_pure_signal,
+    simulate_measurement,
+    swept_list,
 )
-from nmrqb.studies.plan import Plan, Prediction, curve_of, make_plan, predict, row_times
+from nmrqb.studies.plan import Plan, Prediction, curve_of, make_plan, predict
 
 Array = NDArray[np.float64]
 
-#: half width of the fitted region in line widths 1/(pi T2*)
-REGION_WIDTHS = 40.0
 _LEAST_P_VALUE = 0.001
 
 
@@ -132,7 +128,9 @@ class RunResult:
 
     def to_result(self) -> dict[str, Any]:
         """Return the object of result.json."""
-        return _result_object(self)
+        from nmrqb.studies.run_result import result_object
+
+        return result_object(self)
 
     def __str__(self) -> str:
         lines = [f"run of {self.plan.protocol.name}: {self.status}"]
@@ -231,100 +229,6 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
     )
 
 
-def simulate_measurement(plan: Plan, prediction: Prediction, seed: int) -> Series:
-    """Return the noisy FIDs of the reference (row 0) and of every row, as a receiver gives them.
-
-    One SeedSequence is spawned for each row, so that a row's noise does not depend on the others.
-    """
-    compiled, register = plan.compiled, plan.register
-    assert compiled.reference is not None
-    assert prediction.reference is not None
-    acquire = acquisition(compiled.reference)
-    species = register.species(acquire.nucleus)
-    carrier_ppm, offset = plan.carrier_ppm, plan.line_offset_hz
-    base_hz = species.nucleus.larmor_hz(register.field_tesla.value)
-    dwell = acquire.dwell_ticks * plan.spectrometer.tick_s
-    children = np.random.SeedSequence(seed).spawn(plan.protocol.rows + 2)
-    phase = float(np.random.default_rng(children[-1]).uniform(0.0, 2.0 * np.pi))
-    pairs = [
-        (prediction.reference, compiled.reference),
-        *zip(prediction.simulated, compiled.sequences, strict=True),
-    ]
-    fids = np.array(
-        [
-            noise_free_fid(result, sequence, register, offset_hz=offset, receiver_phase_rad=phase)
-            for result, sequence in pairs
-        ]
-    )
-    scans = plan.protocol.scans
-    snr = plan.protocol.simulation.reference_snr
-    amplitude = float(np.abs(fids[0, 0]))
-    if plan.protocol.start == "pseudo-pure":
-        # the reference that sets the noise is the thermal one; the pseudo-pure signal is smaller,
-        # and the half of the scans that is subtracted holds none of it
-        fids = fids * pseudo_pure_signal(plan)
-    if snr is not None:
-        sigma = noise_for_snr(amplitude, snr, dwell, species.t2_star_s.value)
-        noise = [
-            receiver_noise(fids.shape[1:], sigma, np.random.default_rng(child))
-            for child in children[: len(fids)]
-        ]
-        fids = fids + np.array(noise)
-    axis, name = _axis(plan)
-    return Series(
-        fids=fids * scans,
-        dwell_s=dwell,
-        time_origin_s=0.0,
-        carrier_hz=base_hz * (1.0 + carrier_ppm * 1e-6),
-        carrier_ppm=carrier_ppm,
-        nucleus=acquire.nucleus,
-        axis=Axis(name=name, unit=_axis_unit(plan), values=axis, source="protocol"),
-        scans=np.full(len(fids), scans),
-        reference_row=0,
-        row_times_s=np.concatenate([[0.0], row_times(plan)]),
-        provenance=f"simulation of {plan.protocol.name}",
-    )
-
-
-def pseudo_pure_signal(plan: Plan) -> float:
-    """Return the pseudo-pure signal of a scan over the thermal one of the battery.
-
-    Half of the scans are without the preparation and subtracted: they add noise only.
-    """
-    register = plan.register
-    return 0.5 * register.pseudo_pure_amplitude / register.equilibrium_ratio
-
-
-def observed_region(plan: Plan, series: Series) -> tuple[float, float]:
-    """Return the region of the observed line: 40 line widths to either side, within the band."""
-    species = plan.observed
-    width = REGION_WIDTHS / (np.pi * species.t2_star_s.value)
-    middle = float(series.offset_hz(species.shift_ppm))
-    edge = 0.48 * series.spectral_width_hz
-    low, high = max(middle - width, -edge), min(middle + width, edge)
-    ends = series.ppm(np.array([low, high]))
-    return float(ends[0]), float(ends[1])
-
-
-def swept_list(plan: Plan) -> Literal["vc", "vd"]:
-    """Return the kind of list that holds the plan's axis: loop counts or delays."""
-    sweep = plan.protocol.sweep
-    counted = sweep is None or sweep.key == "cycles" or sweep.key.endswith(".steps")
-    return "vc" if counted else "vd"
-
-
-def _axis(plan: Plan) -> tuple[Array, str]:
-    """Return the axis with the reference's entry first (0 cycles, or 0 s), and its name."""
-    sweep = plan.protocol.sweep
-    if sweep is None:
-        return np.array([0.0, float(plan.protocol.cycles)]), "cycles"
-    return np.concatenate([[0.0], sweep.values]), plan.protocol.axis_name()
-
-
-def _axis_unit(plan: Plan) -> str:
-    return plan.protocol.sweep.unit if plan.protocol.sweep else ""
-
-
 def _fit(
     plan: Plan, measured: ChargingCurve, exact: ChargingCurve, calibrated: CalibratedRows
 ) -> tuple[CurveFit | None, str | None, CurveFit | None]:
@@ -365,224 +269,3 @@ def _shown(p: dict[str, Any]) -> str:
     if p.get("predicted") is not None:
         text += f"; predicted {p['predicted']:.6g}"
     return text
-
-
-def _parameter(
-    found: Any, predicted: float | None, *, sign: float = 1.0, unit: str | None = None
-) -> dict[str, Any]:
-    low, high = found.ci95
-    ends = [None if v is None else sign * v for v in (low, high)]
-    if sign < 0.0:
-        ends.reverse()
-    return {
-        "value": None if found.value is None else sign * found.value,
-        "stderr": found.stderr,
-        "ci95": ends,
-        "unit": found.unit if unit is None else unit,
-        "reason": found.reason,
-        "predicted": predicted,
-    }
-
-
-def _withheld(reason: str, unit: str, predicted: float | None = None) -> dict[str, Any]:
-    return {
-        "value": None,
-        "stderr": None,
-        "ci95": [None, None],
-        "unit": unit,
-        "reason": reason,
-        "predicted": predicted,
-    }
-
-
-def _charging_results(result: RunResult) -> list[dict[str, Any]]:
-    prediction, fit, truth = result.prediction, result.fit, result.fit_truth
-    sign = result.plan.register.battery.nucleus.sign
-    energy_unit = result.measured.energy_unit
-    # without re-energising a cycle has no fixed point worth the name
-    known = prediction.p_star_exact
-    e_star = None if known is None else -sign * float(known[0])
-    label = "eps, spin label"
-    if fit is None:
-        reason = result.fit_reason or "no fit"
-        parameters = {
-            "tau": _withheld(reason, "s"),
-            "E_inf": _withheld(reason, energy_unit),
-            "p_star": _withheld(reason, label),
-        }
-    else:
-        predicted = {
-            n: truth.parameters[n].value if truth else None for n in ("tau", "E_inf", "E_0")
-        }
-        parameters = {
-            "tau": _parameter(fit.parameters["tau"], predicted["tau"]),
-            "E_inf": _parameter(fit.parameters["E_inf"], e_star, unit=energy_unit),
-            "E_0": _parameter(fit.parameters["E_0"], predicted["E_0"], unit=energy_unit),
-            "p_star": _parameter(
-                fit.parameters["E_inf"],
-                None if e_star is None else -sign * e_star,
-                sign=-sign,
-                unit=label,
-            ),
-            "omega": {
-                "value": 0.0,
-                "stderr": None,
-                "ci95": [None, None],
-                "unit": "rad/s",
-                "reason": "held at 0: the approach is not oscillatory",
-                "predicted": None,
-            },
-            "phi": _withheld("replaced by E_0, which also covers a start below 0", "rad"),
-        }
-    rows = [
-        {
-            "model": "charging",
-            "definition": "fit",
-            "definition_text": DEFINITIONS["fit"],
-            "region_ppm": list(result.line.region_ppm),
-            "parameters": parameters,
-            "reduced_chi2": None if fit is None else fit.reduced_chi2,
-            "identifiable": fit is not None and fit.is_identifiable,
-            "warnings": list(fit.warnings) if fit else [],
-        }
-    ]
-    if fit is None:
-        rows.append(_largest_energy(result))
-    if not result.plan.is_reenergised:
-        return rows
-    one = "a single fitted exponential has one tau (definition fit); only predicted here"
-    for definition in ("threshold", "slowest-mode"):
-        rows.append(
-            {
-                "model": "charging",
-                "definition": definition,
-                "definition_text": DEFINITIONS[definition]
-                + (", n = 1" if definition == "threshold" else ""),
-                "parameters": {"tau": _withheld(one, "s", prediction.tau.get(definition))},
-                "identifiable": False,
-                "warnings": [],
-            }
-        )
-    return rows
-
-
-def _largest_energy(result: RunResult) -> dict[str, Any]:
-    """Return the energy measured where the exact prediction is largest, a result of its own.
-
-    The row is chosen by the prediction: the largest of noisy values would be biased upward.
-    """
-    curve, exact = result.measured, result.prediction.exact
-    row = int(np.argmax(exact.energy))
-    assert curve.energy_stderr is not None
-    value, spread = float(curve.energy[row]), float(curve.energy_stderr[row])
-    half = float(stats.norm.ppf(0.975)) * spread
-    where = f"energy of the row with the largest prediction ({curve.times[row]:.6g} s)"
-    return {
-        "model": "charging",
-        "definition": "largest-predicted",
-        "definition_text": where,
-        "parameters": {
-            "E_max": {
-                "value": value,
-                "stderr": spread,
-                "ci95": [value - half, value + half],
-                "unit": curve.energy_unit,
-                "reason": None,
-                "predicted": float(exact.energy[row]),
-            }
-        },
-        "identifiable": True,
-        "warnings": [],
-    }
-
-
-def _curve_results(result: RunResult) -> list[dict[str, Any]]:
-    fit, truth = result.fit, result.fit_truth
-    model = result.plan.protocol.model
-    if fit is None:
-        name, unit = {
-            "recovery": ("T1", "s"),
-            "nutation": ("frequency", "Hz"),
-            "coupling": ("J", "Hz"),
-        }[model]
-        parameters = {name: _withheld(result.fit_reason or "no fit", unit)}
-    else:
-        parameters = {
-            name: _parameter(p, truth.parameters[name].value if truth else None)
-            for name, p in fit.parameters.items()
-        }
-    return [
-        {
-            "model": model,
-            "region_ppm": list(result.line.region_ppm),
-            "parameters": parameters,
-            "reduced_chi2": None if fit is None else fit.reduced_chi2,
-            "identifiable": fit is not None and fit.is_identifiable,
-            "warnings": list(fit.warnings) if fit else [],
-        }
-    ]
-
-
-def _result_object(result: RunResult) -> dict[str, Any]:
-    plan, prediction = result.plan, result.prediction
-    compiled, register = plan.compiled, plan.register
-    charging = plan.protocol.model == "charging"
-    results = _charging_results(result) if charging else _curve_results(result)
-    return {
-        "schema": "nmrqb/run/1",
-        "status": result.status,
-        "protocol": plan.protocol.name,
-        "register": register.name,
-        "spectrometer": plan.spectrometer.name,
-        "seed": result.seed,
-        "start": result.measured.start,
-        "verdict": result.verdict(),
-        "results": results,
-        "comparison": [
-            {
-                "prediction": c.prediction,
-                "chi2": c.chi2,
-                "points": c.points,
-                "p_value": c.p_value,
-                "residuals": c.residuals,
-            }
-            for c in result.comparisons
-        ],
-        "prediction": {
-            "p_star_exact": prediction.p_star_exact,
-            "p_star_closed_map": prediction.p_star_closed,
-            "p_star_unit": "eps, spin label, at the end of a cycle; one for each row",
-            "cycles_to_saturation": prediction.cycles_to_saturation,
-            "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
-            "saturation": "within 1 % of the way from the start to the fixed point",
-            "engine": prediction.exact.provenance,
-            "exact_energy": prediction.exact.energy,
-            "closed_map_energy": prediction.closed.energy if prediction.closed else None,
-            "other_single_shots": prediction.other_transfers,
-        },
-        "plan": {
-            "duration_s": compiled.duration_s,
-            "cycle_s": compiled.cycle_s,
-            "scans": plan.protocol.scans,
-            "chargers_must_be_inverted": register.must_invert_chargers,
-            "eps": register.eps,
-            "rf_energy_joule": list(compiled.rf_energy_joule),
-            "roundings": [str(r) for r in compiled.roundings],
-            "violations": [str(v) for v in compiled.violations],
-            "warnings": list(compiled.warnings),
-        },
-        "line": {
-            "shift_ppm": result.line.shift_ppm,
-            "width_hz": result.line.width_hz,
-            "reduced_chi2": result.line.reduced_chi2,
-            "noise_per_channel": result.line.noise,
-        },
-        "axis": {
-            "name": result.series.axis.name,
-            "unit": result.series.axis.unit,
-            "values": result.series.axis.values,
-            "source": result.series.axis.source,
-            "reference_row": result.series.reference_row,
-        },
-        "curve": result.measured,
-    }

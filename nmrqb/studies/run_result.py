@@ -1,0 +1,233 @@
+"""What a run says in result.json and with --json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from nmrqb.battery.charging_time import DEFINITIONS
+from nmrqb.studies.run import RunResult
+
+
+def _parameter(
+    found: Any, predicted: float | None, *, sign: float = 1.0, unit: str | None = None
+) -> dict[str, Any]:
+    low, high = found.ci95
+    ends = [None if v is None else sign * v for v in (low, high)]
+    if sign < 0.0:
+        ends.reverse()
+    return {
+        "value": None if found.value is None else sign * found.value,
+        "stderr": found.stderr,
+        "ci95": ends,
+        "unit": found.unit if unit is None else unit,
+        "reason": found.reason,
+        "predicted": predicted,
+    }
+
+
+def _withheld(reason: str, unit: str, predicted: float | None = None) -> dict[str, Any]:
+    return {
+        "value": None,
+        "stderr": None,
+        "ci95": [None, None],
+        "unit": unit,
+        "reason": reason,
+        "predicted": predicted,
+    }
+
+
+def _charging_results(result: RunResult) -> list[dict[str, Any]]:
+    prediction, fit, truth = result.prediction, result.fit, result.fit_truth
+    sign = result.plan.register.battery.nucleus.sign
+    energy_unit = result.measured.energy_unit
+    # without re-energising a cycle has no fixed point worth the name
+    known = prediction.p_star_exact
+    e_star = None if known is None else -sign * float(known[0])
+    label = "eps, spin label"
+    if fit is None:
+        reason = result.fit_reason or "no fit"
+        parameters = {
+            "tau": _withheld(reason, "s"),
+            "E_inf": _withheld(reason, energy_unit),
+            "p_star": _withheld(reason, label),
+        }
+    else:
+        predicted = {
+            n: truth.parameters[n].value if truth else None for n in ("tau", "E_inf", "E_0")
+        }
+        parameters = {
+            "tau": _parameter(fit.parameters["tau"], predicted["tau"]),
+            "E_inf": _parameter(fit.parameters["E_inf"], e_star, unit=energy_unit),
+            "E_0": _parameter(fit.parameters["E_0"], predicted["E_0"], unit=energy_unit),
+            "p_star": _parameter(
+                fit.parameters["E_inf"],
+                None if e_star is None else -sign * e_star,
+                sign=-sign,
+                unit=label,
+            ),
+            "omega": {
+                "value": 0.0,
+                "stderr": None,
+                "ci95": [None, None],
+                "unit": "rad/s",
+                "reason": "held at 0: the approach is not oscillatory",
+                "predicted": None,
+            },
+            "phi": _withheld("replaced by E_0, which also covers a start below 0", "rad"),
+        }
+    rows = [
+        {
+            "model": "charging",
+            "definition": "fit",
+            "definition_text": DEFINITIONS["fit"],
+            "region_ppm": list(result.line.region_ppm),
+            "parameters": parameters,
+            "reduced_chi2": None if fit is None else fit.reduced_chi2,
+            "identifiable": fit is not None and fit.is_identifiable,
+            "warnings": list(fit.warnings) if fit else [],
+        }
+    ]
+    if fit is None:
+        rows.append(_largest_energy(result))
+    if not result.plan.is_reenergised:
+        return rows
+    one = "a single fitted exponential has one tau (definition fit); only predicted here"
+    for definition in ("threshold", "slowest-mode"):
+        rows.append(
+            {
+                "model": "charging",
+                "definition": definition,
+                "definition_text": DEFINITIONS[definition]
+                + (", n = 1" if definition == "threshold" else ""),
+                "parameters": {"tau": _withheld(one, "s", prediction.tau.get(definition))},
+                "identifiable": False,
+                "warnings": [],
+            }
+        )
+    return rows
+
+
+def _largest_energy(result: RunResult) -> dict[str, Any]:
+    """Return the energy measured where the exact prediction is largest, a result of its own.
+
+    The row is chosen by the prediction: the largest of noisy values would be biased upward.
+    """
+    curve, exact = result.measured, result.prediction.exact
+    row = int(np.argmax(exact.energy))
+    assert curve.energy_stderr is not None
+    value, spread = float(curve.energy[row]), float(curve.energy_stderr[row])
+    half = float(stats.norm.ppf(0.975)) * spread
+    where = f"energy of the row with the largest prediction ({curve.times[row]:.6g} s)"
+    return {
+        "model": "charging",
+        "definition": "largest-predicted",
+        "definition_text": where,
+        "parameters": {
+            "E_max": {
+                "value": value,
+                "stderr": spread,
+                "ci95": [value - half, value + half],
+                "unit": curve.energy_unit,
+                "reason": None,
+                "predicted": float(exact.energy[row]),
+            }
+        },
+        "identifiable": True,
+        "warnings": [],
+    }
+
+
+def _curve_results(result: RunResult) -> list[dict[str, Any]]:
+    fit, truth = result.fit, result.fit_truth
+    model = result.plan.protocol.model
+    if fit is None:
+        name, unit = {
+            "recovery": ("T1", "s"),
+            "nutation": ("frequency", "Hz"),
+            "coupling": ("J", "Hz"),
+        }[model]
+        parameters = {name: _withheld(result.fit_reason or "no fit", unit)}
+    else:
+        parameters = {
+            name: _parameter(p, truth.parameters[name].value if truth else None)
+            for name, p in fit.parameters.items()
+        }
+    return [
+        {
+            "model": model,
+            "region_ppm": list(result.line.region_ppm),
+            "parameters": parameters,
+            "reduced_chi2": None if fit is None else fit.reduced_chi2,
+            "identifiable": fit is not None and fit.is_identifiable,
+            "warnings": list(fit.warnings) if fit else [],
+        }
+    ]
+
+
+def result_object(result: RunResult) -> dict[str, Any]:
+    """Return the object of result.json."""
+    plan, prediction = result.plan, result.prediction
+    compiled, register = plan.compiled, plan.register
+    charging = plan.protocol.model == "charging"
+    results = _charging_results(result) if charging else _curve_results(result)
+    return {
+        "schema": "nmrqb/run/1",
+        "status": result.status,
+        "protocol": plan.protocol.name,
+        "register": register.name,
+        "spectrometer": plan.spectrometer.name,
+        "seed": result.seed,
+        "start": result.measured.start,
+        "verdict": result.verdict(),
+        "results": results,
+        "comparison": [
+            {
+                "prediction": c.prediction,
+                "chi2": c.chi2,
+                "points": c.points,
+                "p_value": c.p_value,
+                "residuals": c.residuals,
+            }
+            for c in result.comparisons
+        ],
+        "prediction": {
+            "p_star_exact": prediction.p_star_exact,
+            "p_star_closed_map": prediction.p_star_closed,
+            "p_star_unit": "eps, spin label, at the end of a cycle; one for each row",
+            "cycles_to_saturation": prediction.cycles_to_saturation,
+            "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
+            "saturation": "within 1 % of the way from the start to the fixed point",
+            "engine": prediction.exact.provenance,
+            "exact_energy": prediction.exact.energy,
+            "closed_map_energy": prediction.closed.energy if prediction.closed else None,
+            "other_single_shots": prediction.other_transfers,
+        },
+        "plan": {
+            "duration_s": compiled.duration_s,
+            "cycle_s": compiled.cycle_s,
+            "scans": plan.protocol.scans,
+            "chargers_must_be_inverted": register.must_invert_chargers,
+            "eps": register.eps,
+            "rf_energy_joule": list(compiled.rf_energy_joule),
+            "roundings": [str(r) for r in compiled.roundings],
+            "violations": [str(v) for v in compiled.violations],
+            "warnings": list(compiled.warnings),
+        },
+        "line": {
+            "shift_ppm": result.line.shift_ppm,
+            "width_hz": result.line.width_hz,
+            "reduced_chi2": result.line.reduced_chi2,
+            "noise_per_channel": result.line.noise,
+        },
+        "axis": {
+            "name": result.series.axis.name,
+            "unit": result.series.axis.unit,
+            "values": result.series.axis.values,
+            "source": result.series.axis.source,
+            "reference_row": result.series.reference_row,
+        },
+        "curve": result.measured,
+    }
