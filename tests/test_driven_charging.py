@@ -17,6 +17,7 @@ from nmrqb.studies.plan import make_plan, predict
 from nmrqb.studies.run import run
 
 J, DRIVE, GAMMA = 11.0, 5.5, 49.0
+IDEAL_EXCHANGE = 'kind = "exchange"\nexchange = "ideal"\nduration'
 
 
 def charged(register, seconds, *, pure, relaxes=False, drive=DRIVE, gamma=GAMMA):
@@ -115,7 +116,7 @@ def test_shipped_thermal_twin_says_that_nothing_is_stored():
     assert (result.measured.ergotropy_upper95 < 0.05).all()
     words = " ".join(result.verdict())
     assert "NOT charged" in words
-    assert "only a pure or pseudo-pure start stores anything" in words
+    assert "Only a pure or pseudo-pure start would store anything" in words
 
 
 def test_a_reference_of_another_start_is_refused(nmrqb, edited):
@@ -134,3 +135,34 @@ def test_a_plan_of_driven_charging_has_no_closed_map():
     assert prediction.p_star_exact is None
     plan = make_plan("asymptotic_ttss")
     assert predict(dataclasses.replace(plan)).closed is not None
+
+
+def test_a_transient_is_called_transient(edited):
+    # undamped Rabi drive inverts the charger, which then charges: for a while
+    path = edited(
+        "protocols/driven_thermal_trimethyl_phosphate.toml",
+        (r'^dephasing = "293 /s"', 'dephasing = "0 /s"'),
+        (r'^drive = "33 Hz"', 'drive = "100 Hz"'),
+    )
+    result = run(path, seed=1)
+    words = " ".join(result.verdict())
+    assert ("transient" in words) == bool((result.prediction.exact.energy > 0).any())
+
+
+def test_a_pseudo_pure_start_with_an_undriven_exchange_has_no_closed_map(edited):
+    path = edited(
+        "protocols/driven_pseudo_pure_trimethyl_phosphate.toml",
+        (r'(?s)kind = "driven-exchange".*?duration', IDEAL_EXCHANGE),
+    )
+    prediction = predict(make_plan(path))
+    assert prediction.closed is None
+    # nothing drives: all spins down stay down
+    assert prediction.exact.energy == pytest.approx(0.0, abs=0.6)
+
+
+def test_reading_the_charger_of_a_pseudo_pure_start_is_refused(nmrqb, edited):
+    path = edited(
+        "protocols/driven_pseudo_pure_trimethyl_phosphate.toml",
+        (r"^carrier = .*", 'carrier = "2.4 ppm"\ntarget = "charger"'),
+    )
+    assert "must be battery after a pseudo-pure start" in nmrqb("plan", path).complaint

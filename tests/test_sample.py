@@ -8,10 +8,11 @@ import pytest
 from star_registers import TICK_S, charging_protocol, fine_spectrometer, nominal, star
 
 from nmrqb import read_register, read_spectrometer
+from nmrqb.analysis.coupling import echo_modulation
 from nmrqb.compiler.compile import compile_protocol
 from nmrqb.compiler.hazards import radiation_damping_s, rf_energy
 from nmrqb.models.closed_map import ClosedMap
-from nmrqb.protocol.steps import Reenergise
+from nmrqb.protocol.steps import Crush, ExchangeStep, Reenergise
 from nmrqb.quantum.star import StarSpace
 from nmrqb.sequence.events import Acquire, Crusher, Delay, Inversion, Pulse, PulseSequence
 from nmrqb.simulate.dynamics import Conditions
@@ -126,6 +127,15 @@ def test_a_measured_inversion_is_used_with_its_efficiency_and_its_length(kind):
     assert after[1] == pytest.approx(-0.93, abs=4e-4)
 
 
+def test_an_inversion_of_some_efficiency_makes_no_z_of_transverse_spins():
+    register = star(2, "13C")
+    turn = Pulse(nucleus="1H", ticks=10, angle_rad=math.pi / 2, phase_rad=math.pi / 2)
+    invert = Inversion(nucleus="1H", ticks=10, efficiency=0.9, power_watt=1.0)
+    dynamics = StarSimulator(register, relaxes=False).dynamics
+    state = dynamics.apply((turn, invert), dynamics.thermal_state(), 1e-9)
+    assert dynamics.space.bloch_satellite(state) == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
+
+
 def test_an_adiabatic_inversion_that_nobody_measured_is_refused():
     step = Reenergise(delay_s=1.0, recovery="left", inversion="ideal", pulse="adiabatic")
     with pytest.raises(ValueError, match="lists no adiabatic inversion of 1H"):
@@ -200,6 +210,27 @@ def test_heating_that_changes_along_a_series_is_warned_about():
     assert not any("heating" in w for w in plan.compiled.warnings)
 
 
+def test_spin_locks_count_towards_the_duty_by_their_power():
+    protocol = charging_protocol(
+        0.0, 0.3, cycles=200,
+        cycle=(
+            ExchangeStep(exchange="hartmann-hahn", duration_s=0.1, spin_lock_hz=5000.0), Crush()
+        ),
+    )  # fmt: skip
+    violations = compile_protocol(
+        protocol, read_register("trimethyl_phosphate"), read_spectrometer("generic")
+    ).violations
+    assert any("duty of the 1H channel" in str(v) for v in violations)
+
+
+def test_a_rare_central_charger_magnetises_only_its_own_molecules():
+    turned = star(3, "1H", "29Si", central="charger")
+    turned = dataclasses.replace(turned, concentration_molar=nominal(1.0))
+    labelled = dataclasses.replace(turned, isotopologue_share=nominal(1.0))
+    ratio = turned.charger_magnetisation / labelled.charger_magnetisation
+    assert ratio == pytest.approx(0.046832)
+
+
 def test_the_bulk_proton_line_is_said_not_to_be_the_chargers():
     plan = make_plan("inversion_efficiency_chloroform")
     assert not any("bulk" in w for w in plan.compiled.warnings)  # labelled
@@ -256,6 +287,25 @@ def test_a_measured_recovery_replaces_t1_in_the_wait(recovery):
     assert abs(other - p) > 0.01
 
 
+def test_a_slow_start_of_a_table_is_its_first_chord():
+    table = Recovery(times_s=(1.0, 2.0, 3.0, 4.0), recovered=(0.1, 0.5, 0.9, 0.99), nominal=True)
+    assert table.effective_t1_s(0.0) == pytest.approx(-1.0 / math.log(0.9))
+    low, high = table.t1_range_s
+    assert low == pytest.approx(-4.0 / math.log(0.01))
+    assert high == pytest.approx(-1.0 / math.log(0.9))
+    register = star(3, t2_charger_s=3.0)
+    with pytest.raises(ValueError, match="`t2` must be at most twice the fastest recovery"):
+        dataclasses.replace(register.satellite, recovery=table)
+
+
+def test_a_slow_recovery_and_a_dipolar_share_must_fit_together():
+    slow = Recovery(t1_fast_s=4.0, t1_slow_s=40.0, fast_share=0.5, nominal=True)
+    register = star(1, t1_battery_s=5.0, t2_battery_s=1.0, t1_charger_s=4.0, t2_charger_s=1.0)
+    charger = dataclasses.replace(register.satellite, recovery=slow)
+    with pytest.raises(ValueError, match="`dipolar_share` must leave the charger its T1"):
+        dataclasses.replace(register, satellite=charger, dipolar_share=nominal(0.9))
+
+
 def test_a_wait_beyond_the_measured_recovery_is_refused():
     table = Recovery(times_s=(1.0, 2.0, 5.0), recovered=(0.2, 0.4, 0.7), nominal=True)
     register = star(3, t2_charger_s=1.0)
@@ -296,3 +346,15 @@ def test_nutation_calibrates_the_90_degree_pulse():
     damping = np.exp(-((angle * spread) ** 2) / 2)
     expected = -np.sin(angle) * damping / math.exp(-((math.pi / 2 * spread) ** 2) / 2)
     assert prediction.exact.energy == pytest.approx(expected, abs=2e-3)
+
+
+def test_the_echo_of_relaxing_partners_is_what_the_engine_gives():
+    plan = make_plan("coupling_trimethyl_phosphate")
+    register = plan.register
+    times = np.array(plan.protocol.sweep.values)
+    expected = echo_modulation(
+        times, 11.0, register.center.t2_s.value, 1.0, 9, register.satellite.t1_s.value
+    )
+    r = -predict(plan).exact.energy / register.equilibrium_ratio
+    # 72 us of pulses in which the coupling acts by half, and relaxation of z during 1.2 ms
+    assert r == pytest.approx(expected, abs=2e-3)

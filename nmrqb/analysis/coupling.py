@@ -10,18 +10,53 @@ from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold
 Array = NDArray[np.float64]
 
 
-def echo_modulation(t: Array, J: float, T2: float, M0: float, partners: int) -> Array:  # noqa: N803
-    """Return M0 cos(pi J t)^partners exp(-t/T2)."""
-    return np.asarray(M0 * np.cos(np.pi * J * t) ** partners * np.exp(-t / T2))
+def echo_modulation(
+    t: Array,
+    J: float,  # noqa: N803
+    T2: float,  # noqa: N803
+    M0: float,  # noqa: N803
+    partners: int,
+    partner_t1_s: float,
+) -> Array:
+    """Return M0 f(t)^partners exp(-t/T2), the echo of a spin with equivalent partners.
+
+    f = e^{-t/2T1} [cos wt + sin(wt)/(2 T1 w)], w^2 = (pi J)^2 - 1/(2 T1)^2: flips of a partner by
+    its T1 scramble the sign of the coupling.  f = cos(pi J t) for T1 = infinity.
+
+    Parameters
+    ----------
+    t : ndarray, shape (points,)
+        Length of the echo in seconds.
+    J : float
+        Hz.
+    T2 : float
+        Of the observed spin, seconds.
+    M0 : float
+    partners : int
+    partner_t1_s : float
+        T1 of a partner.
+    """
+    flips = 0.5 / partner_t1_s
+    w = np.sqrt(complex((np.pi * J) ** 2 - flips**2))
+    # sin(wt)/w without a pole at w = 0
+    ratio = t * np.sinc(np.asarray(w * t / np.pi))
+    f = (np.exp(-flips * t) * (np.cos(w * t) + flips * ratio)).real
+    return np.asarray(M0 * f**partners * np.exp(-t / T2))
 
 
 def fit_coupling(
-    times_s: Array, amplitudes: Array, covariance: Array, *, partners: int
+    times_s: Array,
+    amplitudes: Array,
+    covariance: Array,
+    *,
+    partners: int,
+    partner_t1_s: float,
 ) -> CurveFit:
-    """Fit M(t) = M0 cos(pi J t)^n exp(-t/T2) with n equivalent partners, J > 0.
+    """Fit the echo modulation of n equivalent partners with a known T1, J > 0.
 
     The echo does not tell the sign of J.  J is withheld where the points do not cover a quarter
-    of the first period 1/J of the modulation, or where two values of J fit equally well.
+    of the first period 1/J of the modulation, or where two values of J fit equally well; T2 alone
+    where the longest echo is shorter than it.
 
     Parameters
     ----------
@@ -29,6 +64,7 @@ def fit_coupling(
     covariance : ndarray, shape (points, points)
     partners : int
         n >= 1.
+    partner_t1_s : float
 
     Raises
     ------
@@ -41,7 +77,7 @@ def fit_coupling(
         raise ValueError("the times of the points must differ")
 
     def model(t: Array, J: float, T2: float, M0: float) -> Array:  # noqa: N803
-        return echo_modulation(t, J, T2, M0, partners)
+        return echo_modulation(t, J, T2, M0, partners, partner_t1_s)
 
     weight = 1.0 / np.sqrt(np.diag(covariance))
     spacing = float(np.median(np.diff(np.sort(t))))
@@ -71,6 +107,13 @@ def fit_coupling(
             return withhold(
                 found, f"not identifiable: J = {j.value:.4g} Hz and {rival:.4g} Hz fit equally well"
             )
+    t2 = found.parameters["T2"].value
+    if t2 is not None and t2 > float(t.max()):
+        reason = (
+            f"not identifiable: the longest echo, {float(t.max()):g} s, is shorter than T2 (the "
+            f"fit alone would say {t2:.3g} s)"
+        )
+        return withhold(found, reason, ("T2",))
     return found
 
 

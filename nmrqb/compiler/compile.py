@@ -9,6 +9,7 @@ import numpy as np
 
 from nmrqb.compiler.hazards import find_hazards, rf_energy
 from nmrqb.compiler.limits import Violation, check_limits
+from nmrqb.compiler.signs import inept_sign, sign_warnings
 from nmrqb.compiler.translations import Translator
 from nmrqb.models.exchange import shortest_exchange
 from nmrqb.protocol.protocol import Protocol
@@ -46,7 +47,6 @@ from nmrqb.sequence.events import (
     Pulse,
     PulseSequence,
     Saturation,
-    Segment,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import Species, SpinRegister
@@ -144,10 +144,15 @@ def compile_protocol(
     """
     compiler = _Compiler(register, spectrometer)
     rows = [protocol.at(row) for row in range(protocol.rows)]
+    longest = max(rows, key=lambda row: row.cycles)
+    if any(isinstance(step, Inept) for step in protocol.cycle):
+        compiler.inept_sign = inept_sign(compiler.sequence(longest), register)
     sequences = tuple(compiler.sequence(row) for row in rows)
     reference = compiler.reference(protocol) if protocol.reference else None
     cycle = compiler.repetition(rows[0], after_exchange=True)
     everything = [*sequences, reference] if reference else list(sequences)
+    pulsed = any(isinstance(step, PulseStep) for step in protocol.cycle)
+    signs = [] if pulsed else sign_warnings(compiler.sequence(longest), register)
     hazards = find_hazards(protocol, register, spectrometer, everything)
     return CompiledProtocol(
         protocol=protocol,
@@ -157,27 +162,9 @@ def compile_protocol(
         cycle=cycle,
         roundings=tuple(compiler.roundings.values()),
         violations=check_limits(everything, protocol.scans, spectrometer),
-        warnings=tuple(
-            dict.fromkeys([*_sign_warnings(protocol, register), *compiler.warnings, *hazards])
-        ),
+        warnings=tuple(dict.fromkeys([*signs, *compiler.warnings, *hazards])),
         rf_energy_joule=tuple(rf_energy(s, spectrometer) for s in sequences),
     )
-
-
-def _sign_warnings(protocol: Protocol, register: SpinRegister) -> list[str]:
-    """Say so where the chargers, as the protocol leaves them, empty the battery."""
-    must = register.must_invert_chargers
-    pair = f"{register.battery.isotope} battery, {register.charger.isotope} chargers"
-    found: list[str] = []
-    if any(isinstance(step, Inept) for step in protocol.cycle):
-        return found  # its last pulse has the phase that charges
-    for step in protocol.cycle:
-        if isinstance(step, Reenergise):
-            inverted = step.inversion == "ideal" or (step.inversion == "auto" and must)
-            if inverted != must:
-                what = "inverted chargers" if inverted else "chargers left on +z"
-                found.append(f"{pair}: {what} DISCHARGE the battery (signs of gamma)")
-    return found
 
 
 class _Compiler:
@@ -186,8 +173,7 @@ class _Compiler:
         self.spectrometer = spectrometer
         self.roundings: dict[str, Rounding] = {}
         self.warnings: list[str] = []
-        #: whether the chargers point against their equilibrium at the present place
-        self.charger_inverted = False
+        self.inept_sign = 1
         self.translator = Translator(
             register=register, spectrometer=spectrometer, pulse=self._pulse
         )
@@ -196,7 +182,6 @@ class _Compiler:
 
     def sequence(self, protocol: Protocol) -> PulseSequence:
         events: list[Event] = []
-        self.charger_inverted = False
         for k, prepare in enumerate(protocol.prepare):
             events += self._prepare(prepare, f"prepare.{k}")
         events += self.cycles(protocol)
@@ -278,8 +263,6 @@ class _Compiler:
     def _anywhere(self, step: Invert | Wait | Saturate, key: str) -> list[Event]:
         match step:
             case Invert():
-                if step.target == "charger":
-                    self.charger_inverted = not self.charger_inverted
                 return self._inversion(
                     self._species(step.target), step.pulse, f"invert the {step.target}"
                 )
@@ -299,7 +282,7 @@ class _Compiler:
             case Reenergise():
                 return self._reenergise(step, key, exchanged)
             case Inept():
-                return [self.translator.inept(self._charging_sign())]
+                return [self.translator.inept(self.inept_sign)]
             case DrivenExchangeStep():
                 return [
                     DrivenExchange(
@@ -334,17 +317,10 @@ class _Compiler:
             )
         ]
 
-    def _charging_sign(self) -> int:
-        """Return the sign that a transfer in spin labels must have to charge the battery."""
-        charger, battery = self.register.charger, self.register.battery
-        up = charger.nucleus.sign * (-1 if self.charger_inverted else 1)
-        return -battery.nucleus.sign * up
-
     def _reenergise(self, step: Reenergise, key: str, exchanged: bool) -> list[Event]:
         charger = self.register.charger.isotope
         must = self.register.must_invert_chargers
         inverted = step.inversion == "ideal" or (step.inversion == "auto" and must)
-        self.charger_inverted = inverted
         events: list[Event] = []
         if step.recovery == "saturated":
             events += [self._pulse(charger, 90.0, 0.0, "saturate the chargers"), self._crusher()]
@@ -445,9 +421,7 @@ class _Compiler:
                 f"{isotope}: give its measured efficiency under `inversions`"
             )
         if kind == "composite":
-            parts = ((90.0, 0.0), (180.0, 90.0), (90.0, 0.0))
-            pulses = tuple(self._pulse(isotope, a, p, "composite") for a, p in parts)
-            return [Segment(label=f"{label} (composite)", body=pulses)]
+            return [self.translator.composite_inversion(isotope, label)]
         return [self._pulse(isotope, 180.0, 0.0, label)]
 
     def _pulse(self, isotope: str, angle_deg: float, phase_deg: float, label: str) -> Pulse:

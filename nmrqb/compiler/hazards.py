@@ -103,10 +103,15 @@ def _damping(protocol: Protocol, register: SpinRegister, spectrometer: Spectrome
     if tau is None or not inverted or tau > 10.0 * register.charger.t2_star_s.value:
         return []
     t1 = format_quantity(register.charger.t1_s.value, "time")
+    # about an inverted magnetisation dM/dt = (1/tau - 1/T2*) M: it turns where tau < T2*
+    what = (
+        f"inverted {register.charger.isotope} chargers turn back within a few times "
+        if tau < register.charger.t2_star_s.value
+        else f"the transverse polarisation of the {register.charger.isotope} chargers is damped by "
+    )
     words = (
-        f"radiation damping: inverted {register.charger.isotope} chargers turn back within about "
-        f"{format_quantity(tau, 'time')} (T1 {t1}); the simulation does not include it: dilute "
-        "the sample or detune the coil"
+        f"radiation damping: {what}{format_quantity(tau, 'time')} (T1 {t1}); the simulation does "
+        "not include it: dilute the sample or detune the coil"
     )
     return [words]
 

@@ -112,6 +112,9 @@ def _check_sequence(
                         broken(what, time(seconds), "0 s (no spin lock on this channel)")
                         continue
                     power = channel.power_at(event.nutation_hz)
+                    # weak RF counts by its power: duty limits what the amplifier delivers
+                    full = power / channel.pulse_power_watt
+                    busy[isotope] = busy.get(isotope, 0.0) + times * seconds * full
                     on_channel(isotope, what, seconds, power, longest)
                     if event.nutation_hz > strongest:
                         broken(what, f"{event.nutation_hz:g} Hz", f"at most {strongest:g} Hz")

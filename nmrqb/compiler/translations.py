@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmrqb.models.exchange import exchange_transfer, inept_transfer
 from nmrqb.sequence.events import (
     Delay,
     Event,
@@ -69,7 +70,12 @@ class Translator:
             events += self._block(h, X, steps, key)
         events += self._block(h / 2, Y, steps, key)
         words = f"native exchange of {format_quantity(model_s, 'time')} in {steps} Strang step(s)"
-        return Segment(label=words, body=tuple(events))
+        return Segment(label=words, body=tuple(events), action=self._exchange_action(model_s))
+
+    def _exchange_action(self, model_s: float) -> tuple[float, float, float, float]:
+        n = self.register.satellites
+        b = float(exchange_transfer(n, abs(self.register.coupling_hz.value) * model_s))
+        return 1.0 - b, b, b / n, 1.0 - b / n
 
     def _block(self, coupled_s: float, axis_deg: float, steps: int, key: str) -> list[Event]:
         opposite = axis_deg + 180.0
@@ -112,7 +118,11 @@ class Translator:
         nuclei = (self.register.center.isotope, self.register.satellite.isotope)
         lock = SpinLock(nuclei=nuclei, ticks=ticks, nutation_hz=nutation_hz)
         words = f"Hartmann-Hahn exchange of {format_quantity(model_s, 'time')}"
-        return Segment(label=words, body=(self._both(90.0, Y), lock, self._both(90.0, MINUS_Y)))
+        return Segment(
+            label=words,
+            body=(self._both(90.0, Y), lock, self._both(90.0, MINUS_Y)),
+            action=self._exchange_action(model_s),
+        )
 
     def inept(self, sign: int) -> Segment:
         """Return refocused INEPT from charger to battery.
@@ -128,6 +138,7 @@ class Translator:
         to_centre = 1.0 / (2.0 * abs(coupling))
         with_many = math.asin(1.0 / math.sqrt(n)) / (math.pi * abs(coupling))
         central = register.center.role == "battery"
+        best = inept_transfer(n, to_center=central)
         first, second = (to_centre, with_many) if central else (with_many, to_centre)
         charger, battery = register.charger.isotope, register.battery.isotope
         excite = self.pulse(charger, 90.0, X, "INEPT")
@@ -148,15 +159,30 @@ class Translator:
                 *self._echo(second, both, store),
                 store,
             ),
+            action=(0.0, sign * best, 0.0, 0.0) if central else (0.0, 0.0, sign * best, 0.0),
+        )
+
+    def composite_inversion(self, isotope: str, label: str) -> Segment:
+        """Return 90x 180y 90x on one species."""
+        parts = ((90.0, X), (180.0, Y), (90.0, X))
+        turned = self.register.center.isotope == isotope
+        return Segment(
+            label=f"{label} (composite)",
+            body=tuple(self.pulse(isotope, angle, phase, "composite") for angle, phase in parts),
+            action=(-1.0, 0.0, 0.0, 1.0) if turned else (1.0, 0.0, 0.0, -1.0),
         )
 
     def echo(self, isotope: str, duration_s: float) -> Segment:
         """Return 90 - t/2 - 180 on both - t/2 - 90 on one species."""
         first = self.pulse(isotope, 90.0, X, "excite")
         last = self.pulse(isotope, 90.0, X, "store")
+        central = isotope == self.register.center.isotope
+        turn = math.pi * self.register.coupling_hz.value * duration_s
+        kept = math.cos(turn) ** (self.register.satellites if central else 1)
         return Segment(
             label=f"echo of {format_quantity(duration_s, 'time')}",
             body=(first, *self._echo(duration_s, first, last), last),
+            action=(kept, 0.0, 0.0, -1.0) if central else (-1.0, 0.0, 0.0, kept),
         )
 
     def _echo(self, whole_s: float, before: Event, after: Event) -> tuple[Event, ...]:

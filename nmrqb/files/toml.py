@@ -22,6 +22,7 @@ from nmrqb.protocol.protocol import (
     Reference,
     Simulation,
     Sweep,
+    Target,
     sweep_target,
 )
 from nmrqb.protocol.steps import STEP_KINDS
@@ -235,6 +236,7 @@ _PROTOCOL_KEYS: dict[str, type | tuple[type, ...]] = {
     "sweep": dict,
     "simulation": dict,
     "analysis": dict,
+    "target": dict,
 }
 _TYPE_NAMES = {str: "text", int: "a whole number", list: "a list of tables", dict: "a table"}
 
@@ -271,10 +273,15 @@ def _protocol(table: dict[str, Any], file: str) -> Protocol:
         listed = table.get(section, [])
         if isinstance(listed, list):
             values[section] = _steps(section, listed, file, problems)
-    for section, cls in (("reference", Reference), ("simulation", Simulation)):
+    nouns: dict[str, type] = {
+        "reference": Reference,
+        "simulation": Simulation,
+        "target": Target,
+    }
+    for section, cls in nouns.items():
         given = table.get(section)
         if isinstance(given, dict):
-            found = validate(cls, given, file, section, problems)
+            found: Any = validate(cls, given, file, section, problems)
             if found is not None:
                 values[section] = found
     if isinstance(table.get("analysis"), dict):

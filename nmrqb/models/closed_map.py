@@ -84,7 +84,8 @@ class ClosedMap:
     register : SpinRegister
     tick_s : float
     segments : mapping of Segment to ndarray, shape (2, 2)
-        What each segment does to (c, z) without relaxation.
+        What a segment really does to (c, z) without relaxation (few Strang steps, finite pulses);
+        else its action by design.
     """
 
     register: SpinRegister
@@ -116,9 +117,10 @@ class ClosedMap:
                 return half @ turned @ half
             case Saturation():
                 return self._saturation(self._which(event.nucleus), event.ticks * self.tick_s)
-            case Segment() if event in self.segments:
+            case Segment():
                 block = np.eye(3)
-                block[:2, :2] = self.segments[event]
+                by_design = np.array(event.action).reshape(2, 2)
+                block[:2, :2] = self.segments.get(event, by_design)
                 return block
             case Exchange():
                 jt = abs(self.register.coupling_hz.value) * event.ticks * self.tick_s

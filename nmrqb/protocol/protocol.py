@@ -14,6 +14,7 @@ from nmrqb.protocol.steps import (
     PseudoPurePreparation,
     ReadFid,
     ReadoutStep,
+    Recovery,
 )
 from nmrqb.units import FILE_CONFIG, Unit, file_key
 
@@ -53,6 +54,49 @@ class Reference:
 
     kind: Literal["thermal", "pseudo-pure"]
     relaxation_s: Annotated[float, Unit("time", above=0.0, at_most=1e6)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What an optimisation of re-energised charging is to find.
+
+    Attributes
+    ----------
+    goal : {"energy", "charging-time"}
+        The largest stored energy within `within_s`, or the shortest tau (slowest mode) among those
+        whose limit E(inf) is at least `at_least` of the largest one.
+    within_s : float
+        Time of all cycles of one scan.
+    at_least : float
+        0 to 1.
+    delay_s, transfer : tuple (low, high)
+        Ranges of Delta and b; by default 0.2 T1 to 8 T1 of the charger, and 0.02 to the star's
+        first maximum.
+    recovery : tuple of {"left", "saturated", "flipped-back"}
+        By default all that the signs of gamma allow.
+    """
+
+    __pydantic_config__ = FILE_CONFIG
+
+    goal: Literal["energy", "charging-time"]
+    within_s: Annotated[float, Unit("time", above=0.0, at_most=1e6)]
+    at_least: Annotated[float, Unit("share", above=0.0, at_most=1.0)] = 0.8
+    delay_s: tuple[Annotated[float, Unit("time", at_least=0.0, at_most=1e6)], ...] | None = None
+    transfer: tuple[float, ...] | None = None
+    recovery: tuple[Recovery, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("delay_s", "transfer"):
+            ends = getattr(self, name)
+            if ends is not None and not (len(ends) == 2 and 0.0 <= ends[0] <= ends[1]):
+                raise ValueError(f"`{file_key(name)}` must be [low, high], but is {list(ends)}")
+        if self.transfer is not None and not self.transfer[1] < 1.29:
+            raise ValueError(
+                "`transfer` must be below 1.29 (no first maximum is higher), but is "
+                f"{self.transfer[1]}"
+            )
+        if self.recovery is not None and not self.recovery:
+            raise ValueError("`recovery` must list at least one variant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +154,8 @@ class Protocol:
     sweep : Sweep or None
     reference : Reference or None
     simulation : Simulation
+    target : Target or None
+        What ``optimise`` is asked for.
     model : {"charging", "recovery", "nutation", "coupling"}
         What is fitted to the result.
     """
@@ -125,6 +171,7 @@ class Protocol:
     sweep: Sweep | None = None
     reference: Reference | None = None
     simulation: Simulation = Simulation()
+    target: Target | None = None
     model: Model = "charging"
     description: str = ""
 
@@ -143,6 +190,11 @@ class Protocol:
             raise ValueError(
                 "`reference` is missing: without a thermal reference no polarisation and no "
                 "energy can be given"
+            )
+        if self.start == "pseudo-pure" and self.fid.target == "charger":
+            raise ValueError(
+                "`target` of the fid must be battery after a pseudo-pure start: energies count "
+                "from the battery's ground level"
             )
         if self.reference is not None and self.reference.kind != self.start:
             raise ValueError(

@@ -42,7 +42,8 @@ class BatterySaturated:
 class PseudoPurePreparation:
     """Prepare the pseudo-pure state with every spin along the battery's ground state.
 
-    Ideal, simulation only.  Every later signal is the difference of scans with and without it.
+    Ideal, simulation only.  Every later signal is the difference of scans from it and from
+    saturated spins.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -86,7 +87,8 @@ class PulseStep:
 class Echo:
     """Spin echo with 180s on both species: J evolves for `duration_s`, then back to z.
 
-    z becomes z cos(pi J t)^n exp(-t/T2) with n partners: a measurement of J.
+    z becomes z f(t)^n exp(-t/T2) with n partners, f = cos(pi J t) where those do not relax: a
+    measurement of J.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -154,7 +156,7 @@ class ExchangeStep:
             raise ValueError("must have either `duration` or `transfer`, and not both")
         if self.transfer is not None and not 0.0 <= self.transfer < 1.29:
             raise ValueError(
-                f"`transfer` must be 0 to 1.28 (no star transfers more), but is {self.transfer}"
+                f"`transfer` must be 0 to 1.28 (no first maximum is higher), but is {self.transfer}"
             )
         if (self.steps is not None) != (self.exchange == "native"):
             raise ValueError('`steps` must be given for exchange = "native", and only there')

@@ -139,8 +139,8 @@ class SpinLock:
 class PseudoPure:
     """An ideal preparation of the pseudo-pure state with all spins at 2<S_z> = `sign`.
 
-    Simulation only.  What follows is the difference of scans with and without it, in units of
-    the pseudo-pure amplitude: thermal polarisation drops out.
+    Simulation only.  What follows is the difference of scans from this and from the saturated
+    (maximally mixed) state, in units of the pseudo-pure amplitude: what relaxation adds drops out.
     """
 
     ticks: int
@@ -234,14 +234,20 @@ class Segment:
     ----------
     label : str
     body : tuple of events
+    action : tuple (cc, cs, sc, ss)
+        What it does by design to the polarisations of uncorrelated spins: c' = cc c + cs s and
+        s' = sc c + ss s for the centre c and the mean satellite s; transverse order is crushed.
     """
 
     label: str
     body: tuple[Event, ...]
+    action: tuple[float, float, float, float]
 
     def __post_init__(self) -> None:
         if not self.body:
             raise ValueError("the body of a segment must hold at least one event")
+        if len(self.action) != 4 or not all(map(math.isfinite, self.action)):
+            raise ValueError("`action` must be four finite numbers")
 
     @property
     def ticks(self) -> int:

@@ -264,10 +264,13 @@ class StarDynamics:
 
     def _inverted(self, state: Vector, event: Inversion) -> Vector:
         self.register.species(event.nucleus)
-        turned = self._rotation(event.nucleus, (0.0, event.angle_rad, 0.0))(state)
         central = event.nucleus == self.register.center.isotope
-        # the axis differs over the sample: only order 0 of this species is left
-        return self.space.crush(turned, only="center" if central else "satellite")
+        only: Literal["center", "satellite"] = "center" if central else "satellite"
+        # the mean over axes R_f = Rz(f) R Rz(-f): an order m becomes m' with e^{i(m - m')f}, and
+        # with the phases of other pulses only m = m' = 0 survives
+        state = self.space.crush(state, only=only)
+        turned = self._rotation(event.nucleus, (0.0, event.angle_rad, 0.0))(state)
+        return self.space.crush(turned, only=only)
 
     def _locked(self, state: Vector, event: SpinLock, seconds: float) -> Vector:
         """Return the state after a spin lock, in the frame whose z is the lock axis."""

@@ -53,8 +53,8 @@ def ensemble(
     b1_spread : tuple (centre, satellites)
         Relative standard deviations; the two channels' fields vary independently.
     b1_points, offset_points : int
-        Nodes of each RF field and of the static field.  The static field shifts both species
-        together (in proportion to gamma, each by its own T2*).
+        Nodes of each RF field and of the static field.  The static field shifts both species at
+        once: the same share of each line, in the direction of gamma, as wide as its own T2*.
     """
     members = []
     offsets = [

@@ -268,8 +268,8 @@ def simulate_sequence(
 ) -> SimulatedSequence:
     """Simulate one scan of a sequence on a register, with T1 and T2 on every spin.
 
-    The scan starts in thermal equilibrium.  Exact for ideal pulses of a star with equivalent
-    satellites; no approximation in N.
+    The scan starts in thermal equilibrium.  Exact for a star with equivalent satellites, with no
+    approximation in N; pulses are finite (see StarDynamics).
 
     Parameters
     ----------

@@ -89,10 +89,22 @@ class Recovery:
             return fast + (1.0 - self.fast_share) * math.exp(-delay_s / self.t1_slow_s)
         times = np.concatenate([[0.0], self.times_s])
         logarithms = np.concatenate([[0.0], np.log1p(-np.array(self.recovered))])
+        if delay_s < times[1]:  # nothing is known of the curve there but its first point
+            return math.exp(logarithms[1] * delay_s / times[1])
         if delay_s > times[-1]:
             slope = (logarithms[-1] - logarithms[-2]) / (times[-1] - times[-2])
             return math.exp(logarithms[-1] + slope * (delay_s - times[-1]))
         return math.exp(float(PchipInterpolator(times, logarithms)(delay_s)))
+
+    @property
+    def t1_range_s(self) -> tuple[float, float]:
+        """The shortest and the longest effective T1 of any delay."""
+        if self.t1_fast_s is not None and self.t1_slow_s is not None:
+            return self.effective_t1_s(0.0), self.t1_slow_s
+        assert self.times_s is not None
+        delays = np.linspace(0.0, self.times_s[-1], 400)
+        found = [self.effective_t1_s(float(t)) for t in delays]
+        return min(found), max(found)
 
     def effective_t1_s(self, delay_s: float) -> float:
         """Return the T1 of the one exponential that recovers the same share in `delay_s`."""

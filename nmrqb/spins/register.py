@@ -126,7 +126,7 @@ class Species:
         if self.recovery is not None:
             if self.role != "charger":
                 raise ValueError("`recovery` belongs to the charger: a battery has one T1")
-            fastest = self.recovery.effective_t1_s(0.0)
+            fastest, _ = self.recovery.t1_range_s
             if t2 > 2.0 * fastest:
                 raise ValueError(
                     "`t2` must be at most twice the fastest recovery time, "
@@ -199,16 +199,16 @@ class SpinRegister:
                 "centre and satellites must be different isotopes (the coupling is taken as "
                 f"weak), but both are {self.center.isotope}"
             )
-        if self.center.role == "charger":
-            # each battery satellite relaxes the one central charger
-            fastest = self.satellites * self.pair_rate_per_s
-            if fastest > 1.0 / self.center.t1_s.value:
-                raise ValueError(
-                    "`dipolar_share` must leave the charger its T1: the batteries alone would "
-                    f"relax it in {format_quantity(1.0 / fastest, 'time')}"
-                )
-        elif self.pair_rate_per_s > 1.0 / self.satellite.t1_s.value:
-            raise ValueError("`dipolar_share` must leave the chargers their T1")
+        # each battery relaxes its charger too, and that is part of the charger's T1
+        partners = self.satellites if self.center.role == "charger" else 1
+        rate = partners * self.pair_rate_per_s
+        recovery = self.charger.recovery
+        slowest = self.charger.t1_s.value if recovery is None else recovery.t1_range_s[1]
+        if rate > 1.0 / max(slowest, self.charger.t1_s.value):
+            raise ValueError(
+                "`dipolar_share` must leave the charger its T1: the batteries alone would relax it "
+                f"in {format_quantity(1.0 / rate, 'time')}"
+            )
 
     @property
     def battery(self) -> Species:
@@ -273,7 +273,9 @@ class SpinRegister:
         if self.concentration_molar is None:
             return None
         spins = self.satellites if self.satellite.role == "charger" else 1
-        density = 1e3 * AVOGADRO * self.concentration_molar.value * spins
+        # satellites are in all molecules, a central charger only in those of the star
+        share = 1.0 if self.satellite.role == "charger" else self.star_share
+        density = 1e3 * AVOGADRO * self.concentration_molar.value * spins * share
         moment = abs(self.charger.nucleus.gamma_rad_per_s_tesla) * PLANCK / (4.0 * math.pi)
         return density * moment * self.eps
 

@@ -85,6 +85,12 @@ class Plan:
         return self.register.satellites if self.observed is self.register.center else 1
 
     @property
+    def partner(self) -> Species:
+        """The species that is not read."""
+        register = self.register
+        return register.charger if self.observed.role == "battery" else register.battery
+
+    @property
     def reference_polarisation(self) -> float:
         """Polarisation r_z of the reference, in eps or in the pseudo-pure amplitude."""
         if self.protocol.start == "pseudo-pure":
@@ -106,8 +112,8 @@ class Prediction:
     exact : ChargingCurve
         One point for each row.
     closed : ChargingCurve or None
-        By the closed map; None where it does not apply (a driven charger, single pulses, which
-        leave coherence).
+        By the closed map; None where it does not apply (a pseudo-pure start, a driven charger,
+        single pulses, which leave coherence).
     other_transfers : dict
         What other ways of charging move at best in one shot, beside the exchange of the plan, in
         units of the chargers' polarisation (per battery).
@@ -157,6 +163,19 @@ def make_plan(protocol: str | Path | Protocol, *, seed: int | None = None) -> Pl
             raise InputError(str(error), key="--seed", value=seed) from None
     register = read_register(_name_or_path(protocol.register))
     spectrometer = read_spectrometer(_name_or_path(protocol.spectrometer))
+    return plan_of(protocol, register, spectrometer, file)
+
+
+def plan_of(
+    protocol: Protocol, register: SpinRegister, spectrometer: Spectrometer, file: str
+) -> Plan:
+    """Compile a protocol for a register and a spectrometer; `file` is for messages.
+
+    Raises
+    ------
+    InputError
+        Where they contradict each other.
+    """
     try:
         compiled = compile_protocol(protocol, register, spectrometer)
     except ValueError as error:
@@ -284,7 +303,8 @@ def predict(plan: Plan, simulator: Simulator | None = None) -> Prediction:
     closed = p_exact = p_closed = None
     approach = _Approach(tau={})
     pulsed = any(isinstance(step, PulseStep) for step in plan.protocol.cycle)
-    if not (plan.is_driven or pulsed or plan.protocol.fid.excitation == "none"):
+    pure = plan.protocol.start == "pseudo-pure"
+    if not (plan.is_driven or pulsed or pure or plan.protocol.fid.excitation == "none"):
         closed_map = make_closed_map(plan)
         closed_p = np.array(
             [closed_map.detected(s, plan.observed.role) for s in compiled.sequences]

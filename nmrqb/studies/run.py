@@ -76,7 +76,8 @@ class RunResult:
 
     def verdict(self) -> list[str]:
         """Return the verdict in words, one sentence each."""
-        words = self._charging_words() if self.plan.is_charging else []
+        read_battery = self.plan.protocol.fid.target == "battery"
+        words = self._charging_words() if self.plan.is_charging and read_battery else []
         exact = self.comparisons[0]
         agree = "agrees with" if exact.p_value >= _LEAST_P_VALUE else "CONTRADICTS"
         words.append(
@@ -89,15 +90,17 @@ class RunResult:
 
     def _charging_words(self) -> list[str]:
         register, curve = self.plan.register, self.measured
-        best = int(np.argmax(curve.energy))
+        # the row is chosen by the prediction: the largest of noisy values is biased upward
+        best = int(np.argmax(self.prediction.exact.energy))
         energy = float(curve.energy[best])
         spread = 0.0 if curve.energy_stderr is None else float(curve.energy_stderr[best])
         words = []
         if energy > 2.0 * spread:
             words.append(
-                f"The {register.battery.isotope} battery is charged: its largest energy is "
-                f"{energy:.4g} +- {spread:.2g} {curve.energy_unit}, of which the battery can "
-                f"give {curve.ergotropy[best]:.4g} as work ({curve.ergotropy_kind} ergotropy)."
+                f"The {register.battery.isotope} battery is charged: where most is predicted, at "
+                f"{curve.times[best]:.4g} s, its energy is {energy:.4g} +- {spread:.2g} "
+                f"{curve.energy_unit}, of which the battery can give {curve.ergotropy[best]:.4g} "
+                f"as work ({curve.ergotropy_kind} ergotropy)."
             )
         else:
             words.append(
@@ -111,11 +114,16 @@ class RunResult:
                 f"reference's, {1.0 / share**2:.3g} times the scans for the same ratio. Work that "
                 "lies in coherence or in correlations of the batteries is not in this read-out."
             )
-        elif self.plan.is_driven and self.plan.protocol.start == "thermal":
+        elif self.plan.is_driven and not self.plan.is_reenergised:
+            transient = bool((self.prediction.exact.energy > 0.0).any())
             words.append(
-                "A driven, dephased charger does no work on thermal spins: to first order in eps "
-                "every deviation relaxes to the identity level; only a pure or pseudo-pure start "
-                "stores anything here."
+                "A driven, dephased charger stores nothing lasting in thermal spins: to first "
+                "order in eps every deviation relaxes to the identity level. "
+                + (
+                    "What is stored here is transient."
+                    if transient
+                    else "Only a pure or pseudo-pure start would store anything here."
+                )
             )
         others = self.prediction.other_transfers
         if others:
@@ -251,7 +259,13 @@ def _fit(
             case "nutation":
                 return fit_nutation(measured.times, y, own)
             case "coupling":
-                return fit_coupling(measured.times, y, own, partners=plan.partners)
+                return fit_coupling(
+                    measured.times,
+                    y,
+                    own,
+                    partners=plan.partners,
+                    partner_t1_s=plan.partner.t1_s.value,
+                )
 
     try:
         fit, truth = fitted(measured.energy, calibrated.scale_error), fitted(exact.energy, 0.0)

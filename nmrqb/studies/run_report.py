@@ -33,16 +33,16 @@ def run_report(result: RunResult, versions: dict[str, str]) -> str:
         _numbers(object_),
         html.paragraph(
             "Polarisations are in units of eps, the chargers' thermal polarisation "
-            f"({plan.register.eps:.4g} here); energies in {result.measured.energy_unit}. The spins "
-            f"start from thermal equilibrium (start: {result.measured.start})."
+            f"({plan.register.eps:.4g} here); energies in {result.measured.energy_unit}. Start of "
+            f"the spins: {result.measured.start}."
         ),
         f"<h2>{plan.protocol.model.capitalize()} curve</h2>\n",
         html.figure(_curve(result), _curve_caption(result)),
         "<h2>Spectra</h2>\n",
         html.figure(
             _spectra(result),
-            "Spectra of every row, phased once on the thermal reference (bottom): a negative line "
-            "is a charged battery.",
+            f"Spectra of every row, phased once on the {result.measured.start} reference (bottom): "
+            "a negative line is inverted against it.",
         ),
         "<h2>Pulse sequence</h2>\n",
         html.figure(_sequence(result, longest), "The longest row of the sweep, not to scale."),
@@ -144,8 +144,8 @@ def _model(result: RunResult) -> Callable[..., Array]:
         case "nutation":
             return lambda t, **v: nutation(t, v["frequency"], 1.0 / v["decay"], v["M0"])
         case "coupling":
-            partners = result.plan.partners
-            return lambda t, **v: echo_modulation(t, **v, partners=partners)
+            partners, t1 = result.plan.partners, result.plan.partner.t1_s.value
+            return lambda t, **v: echo_modulation(t, **v, partners=partners, partner_t1_s=t1)
 
 
 def _fitted(result: RunResult, t: Array) -> Array | None:
@@ -245,11 +245,12 @@ def _curve_caption(result: RunResult) -> str:
         "together; chi-square uses the full covariance."
     )
     charging = result.plan.protocol.model == "charging"
+    closed = " and the closed map (crosses)" if len(result.comparisons) > 1 else ""
     what = f"Stored energy ({result.measured.energy_unit})" if charging else "Polarisation"
     exact = result.comparisons[0]
     return (
         f"{what} with 95 % bars, prediction and fit; below, residuals against the exact "
-        f"simulation (dots) and the closed map (crosses). Chi-square {exact.chi2:.3g} for "
+        f"simulation (dots){closed}. Chi-square {exact.chi2:.3g} for "
         f"{exact.points} points, p = {exact.p_value:.2g}. {shared}"
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.studies.run import RunResult
 
@@ -152,7 +153,7 @@ def _curve_results(result: RunResult) -> list[dict[str, Any]]:
         parameters = {name: _withheld(result.fit_reason or "no fit", unit)}
     else:
         parameters = {
-            name: _parameter(p, truth.parameters[name].value if truth else None)
+            name: _parameter(p, _predicted(result, name, truth))
             for name, p in fit.parameters.items()
         }
     return [
@@ -165,6 +166,13 @@ def _curve_results(result: RunResult) -> list[dict[str, Any]]:
             "warnings": list(fit.warnings) if fit else [],
         }
     ]
+
+
+def _predicted(result: RunResult, name: str, truth: CurveFit | None) -> float | None:
+    """Return the register's own number where the fit measures one, else the fit of the truth."""
+    if name == "J":
+        return abs(result.plan.register.coupling_hz.value)
+    return truth.parameters[name].value if truth else None
 
 
 def result_object(result: RunResult) -> dict[str, Any]:
