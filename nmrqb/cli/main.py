@@ -220,6 +220,33 @@ def fit(
 
 
 @commands.command()
+@click.argument("protocol")
+@_out
+@_overwrite
+@_json
+def optimise(protocol: str, output: str | None, overwrite: bool, as_json: bool) -> int:
+    """Find the best Delta, transfer, cycles and recovery for the [target] of PROTOCOL.
+
+    A million candidates by the closed map, the best ten by exact simulation.
+    """
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.optimise import optimise as search
+    from nmrqb.studies.optimise_report import deliver_optimum
+    from nmrqb.studies.plan import make_plan
+
+    folder = None if output is None else _folder(output)
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
+    found = search(make_plan(_named(protocol)), _progress(as_json))
+    if folder is not None:
+        deliver_optimum(found, folder, overwrite=overwrite)
+    _show(found.to_result(), str(found), as_json)
+    if folder is not None and not as_json:
+        click.echo(f"report: {folder / 'report.html'}")
+    return OK
+
+
+@commands.command()
 @_json
 def registers(as_json: bool) -> int:
     """List the shipped registers."""

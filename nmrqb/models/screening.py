@@ -20,6 +20,8 @@ from nmrqb.spins.register import SpinRegister
 
 Array = NDArray[np.float64]
 Recovery = Literal["left", "saturated", "flipped-back"]
+#: energy (hbar |omega_B| eps/2) that a further cycle must gain to be counted as better
+WORTH_A_CYCLE = 1e-4
 RECOVERIES: tuple[Recovery, ...] = ("left", "saturated", "flipped-back")
 
 
@@ -121,7 +123,7 @@ class ReenergisedGrid:
         a = np.ascontiguousarray(np.moveaxis(maps, (2, 3), (0, 1)))
         for k in range(1, int(most.max(initial=0)) + 1):
             p, z = a[0, 0] * p + a[0, 1] * z + a[0, 2], a[1, 0] * p + a[1, 1] * z + a[1, 2]
-            better = (sign * p > best + 1e-12) & (k <= most)
+            better = (sign * p > best + WORTH_A_CYCLE) & (k <= most)
             best = np.where(better, sign * p, best)
             cycles = np.where(better, k, cycles)
         return best, cycles

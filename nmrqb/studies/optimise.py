@@ -332,6 +332,11 @@ def _inept(plan: Plan) -> float:
 
 
 def _reason(best: Candidate, delays: Array, target: Target) -> str:
+    if best.cycles == 1 and target.goal == "energy" and best.recovery != "saturated":
+        return (
+            "one cycle is best: the chargers start full and give in one shot more than "
+            "re-energising them keeps up; Delta only lets them and the battery relax before it"
+        )
     edge = 1.5 * (delays[-1] - delays[0]) / max(len(delays) - 1, 1)
     if best.delay_s <= delays[0] + edge:
         return (
