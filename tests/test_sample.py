@@ -358,3 +358,24 @@ def test_the_echo_of_relaxing_partners_is_what_the_engine_gives():
     r = -predict(plan).exact.energy / register.equilibrium_ratio
     # 72 us of pulses in which the coupling acts by half, and relaxation of z during 1.2 ms
     assert r == pytest.approx(expected, abs=2e-3)
+
+
+def test_lines_off_their_transmitters_are_pulsed_off_resonance(edited):
+    # a 180 of 24 us, 4 kHz off: the effective field is tilted by atan(4/20.8), z -> 1 - 2 sin^2
+    path = edited(
+        "protocols/inversion_efficiency_chloroform.toml",
+        (r"^b1_points = 5", 'charger_offset = "4 kHz"'),
+    )
+    plan = make_plan(path)
+    nutation = 1 / (4 * plan.spectrometer.channel("1H").pulse_90_s)
+    field = math.hypot(nutation, 4000.0)
+    turn = math.pi * field / nutation
+    z = 1 - 2 * (nutation / field * math.sin(turn / 2)) ** 2
+    after = StarSimulator(plan.register, relaxes=False, conditions=Conditions(
+        offset_satellite_hz=4000.0)).dynamics  # fmt: skip
+    (pulse,) = (e for e in plan.compiled.cycle if isinstance(e, Pulse))
+    state = after.apply((pulse,), after.thermal_state(), plan.spectrometer.tick_s)
+    # the two lines of the doublet lie J/2 = 105 Hz to either side: (105/20800)^2 = 3e-5 at most
+    assert after.space.bloch_satellite(state)[2] == pytest.approx(z, abs=1e-4)
+    # the read-out pulse is off resonance in the reference as well
+    assert predict(plan).exact.energy[0] == pytest.approx(-z, abs=0.01)

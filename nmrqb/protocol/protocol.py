@@ -116,6 +116,8 @@ class Simulation:
         Odd number of Gauss-Hermite nodes of the RF field of each channel (its `b1_spread`).
     offset_points : int
         Odd number of equally weighted offsets of the field over the sample, from T2*.
+    battery_offset_hz, charger_offset_hz : float
+        Offsets of the lines from the transmitters, during pulses and delays.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -125,6 +127,8 @@ class Simulation:
     reference_snr: float | None = None
     b1_points: int = 1
     offset_points: int = 1
+    battery_offset_hz: Annotated[float, Unit("frequency", at_least=-1e6, at_most=1e6)] = 0.0
+    charger_offset_hz: Annotated[float, Unit("frequency", at_least=-1e6, at_most=1e6)] = 0.0
 
     def __post_init__(self) -> None:
         for name in ("b1_points", "offset_points"):

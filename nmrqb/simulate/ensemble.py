@@ -44,6 +44,7 @@ def ensemble(
     b1_spread: tuple[float, float] = (0.0, 0.0),
     b1_points: int = 1,
     offset_points: int = 1,
+    offset_hz: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[tuple[float, Conditions], ...]:
     """Return (weight, conditions) of a sample's members.
 
@@ -55,6 +56,8 @@ def ensemble(
     b1_points, offset_points : int
         Nodes of each RF field and of the static field.  The static field shifts both species at
         once: the same share of each line, in the direction of gamma, as wide as its own T2*.
+    offset_hz : tuple (centre, satellites)
+        Of the lines' middles from their transmitters.
     """
     members = []
     offsets = [
@@ -69,8 +72,8 @@ def ensemble(
                 conditions = Conditions(
                     b1_center=float(c),
                     b1_satellite=float(s),
-                    offset_center_hz=float(oc),
-                    offset_satellite_hz=float(os),
+                    offset_center_hz=offset_hz[0] + float(oc),
+                    offset_satellite_hz=offset_hz[1] + float(os),
                 )
                 members.append((float(wc * ws) / count, conditions))
     return tuple(members)

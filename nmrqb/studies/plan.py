@@ -22,6 +22,7 @@ from nmrqb.models.exchange import first_maximum, inept_transfer, unitary_bound
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, PulseStep, Reenergise
 from nmrqb.sequence.events import Event, Loop, PulseSequence, Segment
+from nmrqb.simulate.dynamics import Conditions
 from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
@@ -206,8 +207,11 @@ def _name_or_path(text: str) -> str | Path:
 def make_simulator(plan: Plan) -> Simulator:
     """Return the simulator of a plan: one molecule, or the sample as the plan describes it."""
     wanted, register = plan.protocol.simulation, plan.register
+    offsets = (wanted.battery_offset_hz, wanted.charger_offset_hz)
+    center_hz, satellite_hz = offsets if register.center.role == "battery" else offsets[::-1]
     if wanted.b1_points == 1 and wanted.offset_points == 1:
-        return StarSimulator(register)
+        here = Conditions(offset_center_hz=center_hz, offset_satellite_hz=satellite_hz)
+        return StarSimulator(register, conditions=here)
     spread = tuple(
         plan.spectrometer.channel(s.isotope).b1_spread
         for s in (register.center, register.satellite)
@@ -217,6 +221,7 @@ def make_simulator(plan: Plan) -> Simulator:
         b1_spread=(spread[0], spread[1]),
         b1_points=wanted.b1_points,
         offset_points=wanted.offset_points,
+        offset_hz=(center_hz, satellite_hz),
     )
     return EnsembleSimulator(register, members)
 
