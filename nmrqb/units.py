@@ -91,7 +91,8 @@ class Unit:
             parts.append(f"at least {format_quantity(self.at_least, self.dimension)}")
         if self.at_most is not None:
             parts.append(f"at most {format_quantity(self.at_most, self.dimension)}")
-        return " and ".join(parts) or f"a {self.dimension}"
+        article = "an" if self.dimension[0] in "aeiou" else "a"
+        return " and ".join(parts) or f"{article} {self.dimension}"
 
     def __get_pydantic_core_schema__(
         self, source: type[Any], handler: GetCoreSchemaHandler
@@ -118,22 +119,23 @@ def parse_quantity(value: object, dimension: str) -> float:
         Where `value` is not a string of a finite number, a blank and a unit of `dimension`.
     """
     units = UNITS[dimension]
+    article = "an" if dimension[0] in "aeiou" else "a"
     example = f'"3.3 {si_unit(dimension)}"'
     allowed = ", ".join(dict.fromkeys(u for u in units if u.isascii()))
     if not isinstance(value, str):
         raise ValueError(
-            f"must be a {dimension} as a string with its unit, such as {example} "
+            f"must be {article} {dimension} as a string with its unit, such as {example} "
             f"(units: {allowed}), but is {value!r}"
         )
     match = _QUANTITY.fullmatch(value.strip())
     if match is None:
         raise ValueError(
-            f"must be a {dimension}: a number, a blank and a unit, such as {example} "
+            f"must be {article} {dimension}: a number, a blank and a unit, such as {example} "
             f"(units: {allowed}), but is {value!r}"
         )
     number, unit = float(match.group(1)), match.group(2)
     if unit not in units:
-        raise ValueError(f"must be a {dimension} (units: {allowed}), but is {value!r}")
+        raise ValueError(f"must be {article} {dimension} (units: {allowed}), but is {value!r}")
     number *= units[unit]
     if not math.isfinite(number):
         raise ValueError(f"must be a finite {dimension}, but is {value!r}")

@@ -270,3 +270,16 @@ def test_a_hostile_name_of_a_data_set_stays_a_source_text(nmrqb, register, tmp_p
     assert "\x1b" not in register.read_text()
     assert "\x1b" not in outcome.out
     assert "nominal = true }" in after.center.t1_s.source
+
+
+def test_a_t1_is_not_put_beside_a_recovery_that_overrides_it(nmrqb, tmp_path):
+    from nmrqb.files.shipped import shipped_folder
+
+    text = (shipped_folder("register").parent / "templates" / "register.toml").read_text()
+    table = 'recovery = { t1_fast = "2 s", t1_slow = "6 s", fast_share = "60 %", nominal = true }'
+    path = tmp_path / "r.toml"
+    path.write_text(text + table + "\n")
+    outcome = nmrqb("fit", tmp_path, "--model", "recovery", "--into", path, "--spin", "charger")
+    assert outcome.code == 2
+    assert "satellite.recovery" in outcome.complaint
+    assert path.read_text() == text + table + "\n"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 from scipy.sparse.linalg import expm_multiply
-from star_registers import TICK_S, fine_spectrometer, nominal, star
+from star_registers import TICK_S, charging_protocol, fine_spectrometer, nominal, star
 
 from nmrqb import read_spectrometer
-from nmrqb.compiler.compile import _Compiler
+from nmrqb.compiler.compile import _Compiler, compile_protocol
 from nmrqb.files.shipped import shipped_names
 from nmrqb.files.toml import read_protocol
 from nmrqb.models.exchange import (
@@ -20,7 +20,7 @@ from nmrqb.models.exchange import (
     shortest_exchange,
     unitary_bound,
 )
-from nmrqb.protocol.steps import ExchangeStep
+from nmrqb.protocol.steps import BatterySaturated, Crush, ExchangeStep
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.star import StarSpace
 from nmrqb.sequence.events import Delay, Pulse, SimultaneousPulses
@@ -221,7 +221,7 @@ def test_refocused_inept_transfers_its_closed_form(satellites, central, sign_of_
     register = star(satellites, coupling_hz=sign_of_j * J, central=central)
     best = inept_transfer(satellites, to_center=central == "battery")
     for sign in (1, -1):
-        segment = translator(register).inept(sign)
+        segment = translator(register).inept(sign, "step")
         matrix = StarSimulator(register, relaxes=False).transfer(segment, TICK_S)
         to, source = (0, 1) if central == "battery" else (1, 0)
         assert matrix[to, source] == pytest.approx(sign * best, abs=1e-6)
@@ -307,7 +307,7 @@ def test_an_echo_is_modulated_by_the_power_of_a_cosine():
     for central, partners in (("battery", 9), ("charger", 1)):
         register = star(9, coupling_hz=J, central=central)
         isotope = register.battery.isotope
-        segment = translator(register).echo(isotope, 0.03)
+        segment = translator(register).echo(isotope, 0.03, "step")
         matrix = StarSimulator(register, relaxes=False).transfer(segment, TICK_S)
         which = 0 if central == "battery" else 1
         expected = math.cos(math.pi * J * 0.03) ** partners
@@ -320,3 +320,19 @@ def test_a_delay_in_a_segment_is_counted_in_ticks():
     assert sum(e.ticks for e in segment.body) == segment.ticks
     lab = sum(e.ticks for e in segment.body if isinstance(e, Delay)) * TICK_S
     assert lab == pytest.approx(2 * 0.02, abs=1e-6)
+
+
+def test_few_strang_steps_are_warned_about_and_too_many_satellites_refused():
+    register = star(9, coupling_hz=J)
+
+    def warnings(steps):
+        cycle = (ExchangeStep(exchange="native", transfer=1.17, steps=steps), Crush())
+        protocol = charging_protocol(0.0, 0.0, cycle=cycle, prepare=BatterySaturated())
+        return compile_protocol(protocol, register, fine_spectrometer()).warnings
+
+    assert any("1 Strang step(s) are few" in w for w in warnings(1))
+    assert not any("Strang" in w for w in warnings(4))
+    cycle = (ExchangeStep(exchange="native", transfer=0.3, steps=4), Crush())
+    protocol = charging_protocol(0.0, 0.0, cycle=cycle)
+    with pytest.raises(ValueError, match="at most 64 of them, but the register has 120"):
+        compile_protocol(protocol, star(120, coupling_hz=J), fine_spectrometer())

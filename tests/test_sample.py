@@ -322,7 +322,10 @@ def test_a_wait_beyond_the_measured_recovery_is_refused():
         ({"t1_fast_s": 1.0}, "either `t1_fast`"),
         ({"t1_fast_s": 2.0, "t1_slow_s": 1.0, "fast_share": 0.5}, "`t1_fast` must be at most"),
         ({"times_s": (1.0, 2.0), "recovered": (0.1, 0.2)}, "at least 3"),
-        ({"times_s": (1.0, 3.0, 2.0), "recovered": (0.1, 0.2, 0.3)}, "must rise"),
+        (
+            {"times_s": (1.0, 3.0, 2.0), "recovered": (0.1, 0.2, 0.3)},
+            "`times` must rise, but entry 2 is 2 after 3",
+        ),
         ({"times_s": (1.0, 2.0, 3.0), "recovered": (0.1, 0.2, 1.2)}, "within 0 to 1"),
     ],
 )

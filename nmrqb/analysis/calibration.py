@@ -60,7 +60,7 @@ def polarisation_from_reference(
     s_ref, e_ref = float(a[reference_row]), float(fit.stderr[reference_row])
     if abs(s_ref) < 5.0 * e_ref:
         raise ValueError(
-            f"the thermal reference (row {reference_row}) must stand at least 5 standard errors "
+            f"the reference (row {reference_row}) must stand at least 5 standard errors "
             f"above the noise, but is {s_ref / e_ref:.2g}: no polarisation can be given"
         )
     scale = equilibrium / s_ref

@@ -70,7 +70,7 @@ def plan(protocol: str, as_json: bool) -> int:
     from nmrqb.studies.plan import make_plan, predict
 
     made = make_plan(_named(protocol))
-    prediction = predict(made)
+    prediction = predict(made, progress=_progress(as_json))
     compiled, rows = made.compiled, made.protocol.rows
     closed = prediction.closed.energy.tolist() if prediction.closed else [None] * rows
     table: dict[str, Any] = {
@@ -101,7 +101,7 @@ def plan(protocol: str, as_json: bool) -> int:
         "rf_energy_joule": list(compiled.rf_energy_joule),
         "roundings": [str(r) for r in compiled.roundings],
         "violations": [str(v) for v in compiled.violations],
-        "warnings": list(compiled.warnings),
+        "warnings": [*compiled.warnings, *prediction.warnings()],
     }
     lines = [str(made), str(compiled.sequences[-1])]
     for row in table["results"]:
@@ -109,6 +109,7 @@ def plan(protocol: str, as_json: bool) -> int:
         beside = "" if by_map is None else f", {by_map:9.5f} closed map"
         lines.append(f"  {row['time_s']:10.4g} s  energy {row['energy']:9.5f} exact{beside}")
     lines.append(f"  ({prediction.exact.energy_unit})")
+    lines += [f"  warning: {w}" for w in prediction.warnings()]
     if prediction.other_transfers:
         listed = ", ".join(f"{n} {v:.4g}" for n, v in prediction.other_transfers.items())
         lines.append(f"  best single shots (of a full charger's polarisation): {listed}")

@@ -124,7 +124,7 @@ class Translator:
             action=self._exchange_action(model_s),
         )
 
-    def inept(self, sign: int) -> Segment:
+    def inept(self, sign: int, key: str) -> Segment:
         """Return refocused INEPT from charger to battery.
 
         A charger polarisation z becomes a battery polarisation sign z A, in spin labels and for
@@ -134,7 +134,7 @@ class Translator:
         register = self.register
         n, coupling = register.satellites, register.coupling_hz.value
         if coupling == 0.0:
-            raise ValueError("INEPT needs a coupling, but J is 0 Hz")
+            raise ValueError(f"`{key}`: INEPT needs a coupling, but J is 0 Hz")
         to_centre = 1.0 / (2.0 * abs(coupling))
         with_many = math.asin(1.0 / math.sqrt(n)) / (math.pi * abs(coupling))
         central = register.center.role == "battery"
@@ -154,9 +154,9 @@ class Translator:
             label="refocused INEPT",
             body=(
                 excite,
-                *self._echo(first, excite, both),
+                *self._echo(first, excite, both, key),
                 both,
-                *self._echo(second, both, store),
+                *self._echo(second, both, store, key),
                 store,
             ),
             action=(0.0, sign * best, 0.0, 0.0) if central else (0.0, 0.0, sign * best, 0.0),
@@ -172,7 +172,7 @@ class Translator:
             action=(-1.0, 0.0, 0.0, 1.0) if turned else (1.0, 0.0, 0.0, -1.0),
         )
 
-    def echo(self, isotope: str, duration_s: float) -> Segment:
+    def echo(self, isotope: str, duration_s: float, key: str) -> Segment:
         """Return 90 - t/2 - 180 on both - t/2 - 90 on one species."""
         first = self.pulse(isotope, 90.0, X, "excite")
         last = self.pulse(isotope, 90.0, X, "store")
@@ -181,11 +181,11 @@ class Translator:
         kept = math.cos(turn) ** (self.register.satellites if central else 1)
         return Segment(
             label=f"echo of {format_quantity(duration_s, 'time')}",
-            body=(first, *self._echo(duration_s, first, last), last),
+            body=(first, *self._echo(duration_s, first, last, key), last),
             action=(kept, 0.0, 0.0, -1.0) if central else (-1.0, 0.0, 0.0, kept),
         )
 
-    def _echo(self, whole_s: float, before: Event, after: Event) -> tuple[Event, ...]:
+    def _echo(self, whole_s: float, before: Event, after: Event, key: str) -> tuple[Event, ...]:
         half = self._both(180.0, X)
         edges = [self._seconds(event) / 2.0 for event in (before, after)]
         middle = self._seconds(half) / 2.0
@@ -196,8 +196,8 @@ class Translator:
             if ticks * self.spectrometer.tick_s < shortest:
                 least = 2.0 * (max(edges) + middle + shortest)
                 raise ValueError(
-                    f"an echo must last at least {format_quantity(least, 'time')} (its pulses), "
-                    f"but is {format_quantity(whole_s, 'time')}"
+                    f"`{key}`: J must evolve for at least {format_quantity(least, 'time')} (the "
+                    f"pulses' own length), but is given {format_quantity(whole_s, 'time')}"
                 )
             waits.append(Delay(ticks=ticks, label="coupling"))
         return waits[0], half, waits[1]

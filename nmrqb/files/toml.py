@@ -172,7 +172,7 @@ def _unknown(file: str, key: str, name: str, allowed: list[str]) -> Problem:
     hint = f"; did you mean {close[0]}?" if close else ""
     listed = ", ".join(allowed)
     return Problem(
-        message=f"unknown key (allowed: {listed}{hint})", file=file, key=key, limit=listed
+        message=f"unknown key (allowed: {listed or 'none'}{hint})", file=file, key=key, limit=listed
     )
 
 
@@ -296,7 +296,11 @@ def _protocol(table: dict[str, Any], file: str) -> Protocol:
             if sweep is not None:
                 protocol = dataclasses.replace(protocol, sweep=sweep)
                 for row in range(protocol.rows):
-                    protocol.at(row)
+                    try:
+                        protocol.at(row)
+                    except ValueError as error:
+                        key = f"sweep.values.{row}"
+                        problems.append(Problem(message=str(error), file=file, key=key))
     except ValueError as error:
         problems.append(Problem(message=str(error), file=file))
     if problems:

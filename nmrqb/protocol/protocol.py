@@ -10,8 +10,10 @@ import numpy as np
 
 from nmrqb.protocol.steps import (
     CycleStep,
+    Echo,
     PrepareStep,
     PseudoPurePreparation,
+    PulseStep,
     ReadFid,
     ReadoutStep,
     Recovery,
@@ -20,6 +22,8 @@ from nmrqb.units import FILE_CONFIG, Unit, file_key
 
 Model = Literal["charging", "recovery", "nutation", "coupling"]
 MODELS: tuple[Model, ...] = ("charging", "recovery", "nutation", "coupling")
+#: places in the sample that are simulated one by one
+MAX_MEMBERS = 1000
 MAX_CYCLES = 100_000
 MAX_POINTS_OF_SWEEP = 4096
 
@@ -135,6 +139,12 @@ class Simulation:
             number = getattr(self, name)
             if number % 2 == 0 or not 1 <= number <= 31:
                 raise ValueError(f"`{name}` must be odd and 1 to 31, but is {number}")
+        members = self.b1_points**2 * self.offset_points
+        if members > MAX_MEMBERS:
+            raise ValueError(
+                f"`b1_points`^2 x `offset_points` must be at most {MAX_MEMBERS} runs, but is "
+                f"{members}"
+            )
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise ValueError(f"`seed` must be 0 to 2^63 - 1, but is {self.seed}")
         if self.reference_snr is not None and not (
@@ -200,11 +210,43 @@ class Protocol:
                 "`target` of the fid must be battery after a pseudo-pure start: energies count "
                 "from the battery's ground level"
             )
+        if self.fid.excitation == "none" and self.model != "nutation":
+            raise ValueError(
+                '`excitation` = "none" belongs to the nutation model: without a read-out pulse a '
+                "polarisation along z gives no signal"
+            )
+        self._check_model()
         if self.reference is not None and self.reference.kind != self.start:
             raise ValueError(
                 f"`reference.kind` must be {self.start!r} like the start of the experiment, but "
                 f"is {self.reference.kind!r}"
             )
+
+    def _check_model(self) -> None:
+        """Refuse a model that the sweep does not feed."""
+        if self.sweep is None or self.model == "charging":
+            return
+        key = self.sweep.key
+        step: Any = None
+        if key != "cycles":
+            section, position, _ = sweep_target(self, key)
+            step = getattr(self, section)[position]
+        wanted, fits = {
+            "recovery": ("a swept time", self.sweep.unit == "s"),
+            "nutation": (
+                "a swept `length` of a pulse on the species that is read without a read-out pulse",
+                isinstance(step, PulseStep)
+                and step.target == self.fid.target
+                and self.fid.excitation == "none"
+                and len(self.readout) == 1,
+            ),
+            "coupling": (
+                "a swept `duration` of an echo on the species that is read",
+                isinstance(step, Echo) and step.target == self.fid.target,
+            ),
+        }[self.model]
+        if not fits:
+            raise ValueError(f"`analysis.model` {self.model} needs {wanted}, but sweeps {key}")
 
     @property
     def start(self) -> Literal["thermal", "pseudo-pure"]:

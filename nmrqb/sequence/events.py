@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from nmrqb.units import format_quantity
+
 
 def _check_ticks(name: str, ticks: int, least: int) -> None:
     if not isinstance(ticks, int) or isinstance(ticks, bool) or ticks < least:
@@ -326,7 +328,7 @@ def _walk(events: tuple[Event, ...], times: int) -> Iterator[tuple[Event, int]]:
 def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
     lines = []
     for event in events:
-        length = f"{event.ticks * tick_s:.6g} s"
+        length = format_quantity(event.ticks * tick_s, "time")
         match event:
             case Loop():
                 lines.append(f"{indent}loop {event.count} times")

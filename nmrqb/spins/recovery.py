@@ -59,11 +59,16 @@ class Recovery:
                     "`times` and `recovered` must be of one length of at least 3, but have "
                     f"{len(times)} and {len(levels)} entries"
                 )
-            rising = (np.diff(times) > 0).all() and (np.diff(levels) > 0).all()
-            if not (rising and levels[0] > 0.0 and levels[-1] < 1.0):
-                raise ValueError(
-                    "`times` must rise and `recovered` must rise within 0 to 1 (ends excluded)"
-                )
+            if not (levels.min() > 0.0 and levels.max() < 1.0):
+                raise ValueError("`recovered` must lie within 0 to 1 (ends excluded)")
+            for name, values in (("times", times), ("recovered", levels)):
+                falls = np.flatnonzero(np.diff(values) <= 0.0)
+                if len(falls):
+                    k = int(falls[0]) + 1
+                    raise ValueError(
+                        f"`{name}` must rise, but entry {k} is {values[k]:g} after "
+                        f"{values[k - 1]:g}"
+                    )
         fast, slow = self.t1_fast_s, self.t1_slow_s
         if fast is not None and slow is not None and fast > slow:
             raise ValueError(

@@ -15,6 +15,8 @@ Role = Literal["battery", "charger"]
 
 #: The symmetric engine holds 4 C(N+3, 3) elements; 200 satellites are 5.5 million of them.
 MAX_SATELLITES = 200
+#: A state that pulses and drives have filled costs N^4: 64 satellites ten times as much as 36.
+MAX_PULSED_SATELLITES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,10 @@ class Measured:
         if not isinstance(nominal, bool):
             raise ValueError(f"`nominal` must be true or false, but is {nominal!r}")
         stderr = table.get("stderr")
-        spread = None if stderr is None else Unit(unit.dimension, at_least=0.0).parse(stderr)
+        try:
+            spread = None if stderr is None else Unit(unit.dimension, at_least=0.0).parse(stderr)
+        except ValueError as error:
+            raise ValueError(f"`stderr` {error}") from None
         return cls(value=unit.parse(table["value"]), stderr=spread, source=source, nominal=nominal)
 
 

@@ -39,8 +39,7 @@ def deliver_run(
     """Carry out a plan and write report, result, curves, data and inputs into `folder`."""
     with output_folder(folder, overwrite=overwrite) as out:
         _copy_inputs(plan, out)
-        progress(f"simulating {plan.protocol.rows} rows of {plan.register.satellites + 1} spins")
-        prediction = predict(plan)
+        prediction = predict(plan, progress=progress)
         progress("writing, reading and fitting the FIDs")
         result = run_plan(plan, out / "data", prediction)
         progress("drawing the report")

@@ -16,6 +16,7 @@ from nmrqb.files.register_edit import (
     replace_file,
     user_register,
 )
+from nmrqb.files.toml import read_register
 from nmrqb.spins.register import Measured
 from nmrqb.studies.fit_models import MODELS, Model
 
@@ -117,6 +118,15 @@ def register_target(into: str | None, spin: Spin | None, model: Model) -> Regist
         )
     path = user_register(into)
     place, isotope = place_of(path, spin)
+    register = read_register(path)
+    species = register.center if place == "center" else register.satellite
+    if quantity == "t1" and species.recovery is not None:
+        raise InputError(
+            "holds a measured `recovery` of this spin, which plans use instead of T1: take it out "
+            "first",
+            file=str(path),
+            key=f"{place}.recovery",
+        )
     return RegisterTarget(path=path, spin=spin, place=place, isotope=isotope, quantity=quantity)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import tempfile
 from dataclasses import dataclass, replace
@@ -70,9 +71,15 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """Return "no" where a limit is violated or the data contradict the theory, else "ok"."""
+        """Return "no" where a limit is violated, the data contradict the theory or a calibration
+        measured nothing; else "ok".
+        """
         agrees = self.comparisons[0].p_value >= _LEAST_P_VALUE
-        return "ok" if agrees and not self.plan.compiled.violations else "no"
+        # a calibration that measures nothing has failed; a charging still has its curve
+        measured = self.plan.protocol.model == "charging" or (
+            self.fit is not None and any(p.value is not None for p in self.fit.parameters.values())
+        )
+        return "ok" if agrees and measured and not self.plan.compiled.violations else "no"
 
     def verdict(self) -> list[str]:
         """Return the verdict in words, one sentence each."""
@@ -84,6 +91,7 @@ class RunResult:
             f"The measurement {agree} the exact simulation (chi-square {exact.chi2:.3g} for "
             f"{exact.points} points, p = {exact.p_value:.2g})."
         )
+        words += self.prediction.warnings()
         words += [f"LIMIT VIOLATED: {v}." for v in self.plan.compiled.violations]
         words += [f"{w}." for w in self.plan.compiled.warnings]
         return words
@@ -145,6 +153,8 @@ class RunResult:
         lines += [f"  {w}" for w in self.verdict()]
         for row in self.to_result()["results"]:
             for name, p in row["parameters"].items():
+                if name in ("omega", "phi"):
+                    continue  # not free in an exponential approach
                 shown = _shown(p)
                 tail = f" [{row['definition']}]" if row.get("definition") else ""
                 lines.append(f"  {name}{tail} = {shown}")
@@ -206,9 +216,12 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
     """Fit a series that was measured (or simulated) by a plan, and compare it."""
     assert series.reference_row is not None
     line = fit_series(series, [observed_region(plan, series)]).regions[0]
-    calibrated = polarisation_from_reference(
-        line, series.reference_row, plan.reference_polarisation
-    )
+    try:
+        calibrated = polarisation_from_reference(
+            line, series.reference_row, plan.reference_polarisation
+        )
+    except ValueError as error:
+        raise InputError(str(error), file=plan.file, key="simulation.reference_snr") from None
     rows = np.arange(series.rows) != series.reference_row
     times = series.row_times_s if series.row_times_s is not None else series.axis.values
     measured = curve_of(
@@ -274,12 +287,21 @@ def _fit(
     return fit, None, truth
 
 
+def with_error(value: float, stderr: float | None) -> str:
+    """Return a number with its standard error, both to the error's second digit."""
+    if not stderr:
+        return f"{value:.6g}"
+    digits = max(0, 1 - math.floor(math.log10(stderr)))
+    if digits > 6 or abs(value) >= 1e7:
+        return f"{value:.6g} +- {stderr:.2g}"
+    return f"{value:.{digits}f} +- {stderr:.{digits}f}"
+
+
 def _shown(p: dict[str, Any]) -> str:
     if p.get("value") is None:
         text = f"withheld ({p.get('reason')})"
     else:
-        spread = "" if p.get("stderr") is None else f" +- {p['stderr']:.2g}"
-        text = f"{p['value']:.6g}{spread} {p.get('unit', '')}".rstrip()
+        text = f"{with_error(p['value'], p.get('stderr'))} {p.get('unit', '')}".rstrip()
     if p.get("predicted") is not None:
         text += f"; predicted {p['predicted']:.6g}"
     return text

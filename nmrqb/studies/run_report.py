@@ -187,11 +187,17 @@ def _curve(result: RunResult) -> Figure:
     upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     exact, closed = result.prediction.exact, result.prediction.closed
     swept = result.plan.protocol.sweep
-    x, label = result.measured.times, "charging time (s)"
+    x, label, scale = result.measured.times, "charging time (s)", 1.0
     if swept is not None and swept.key != "cycles":
         x = np.array(swept.values)
-        unit = f" ({swept.unit})" if swept.unit else ""
-        label = f"{result.plan.protocol.axis_name()}{unit}: {swept.key}"
+        unit = swept.unit
+        if unit == "s" and float(np.max(np.abs(x))) < 1e-3:
+            x, scale, unit = 1e6 * x, 1e-6, "us"
+        label = (
+            f"{result.plan.protocol.axis_name()} ({unit})"
+            if unit
+            else (result.plan.protocol.axis_name())
+        )
     upper.plot(x, _shown(result, exact), "-", color=figures.BLUE, label="exact simulation")
     if closed is not None:
         upper.plot(x, _shown(result, closed), "--", color=figures.ORANGE, label="closed map")
@@ -211,7 +217,7 @@ def _curve(result: RunResult) -> Figure:
     )
     if result.fit is not None and result.fit.is_identifiable:
         t = np.linspace(float(np.min(x)), float(np.max(x)), 300)
-        fitted, band = _fitted(result, t), _band(result, t)
+        fitted, band = _fitted(result, scale * t), _band(result, scale * t)
         label_of_fit = "fit" if band is None else "fit, 95 % band"
         if fitted is not None:
             upper.plot(t, fitted, color=figures.GREEN, linewidth=1.0, label=label_of_fit)

@@ -93,8 +93,9 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     ]
     if fit is None:
         rows.append(_largest_energy(result))
-    if not result.plan.is_reenergised:
-        return rows
+    sweep = result.plan.protocol.sweep
+    if not result.plan.is_reenergised or (sweep is not None and sweep.key != "cycles"):
+        return rows  # every row has charging times of its own
     one = "a single fitted exponential has one tau (definition fit); only predicted here"
     for definition in ("threshold", "slowest-mode"):
         rows.append(
@@ -121,7 +122,10 @@ def _largest_energy(result: RunResult) -> dict[str, Any]:
     assert curve.energy_stderr is not None
     value, spread = float(curve.energy[row]), float(curve.energy_stderr[row])
     half = float(stats.norm.ppf(0.975)) * spread
-    where = f"energy of the row with the largest prediction ({curve.times[row]:.6g} s)"
+    axis = result.series.axis
+    swept = axis.values[np.arange(len(axis.values)) != result.series.reference_row][row]
+    where = f"energy of the row with the largest prediction ({axis.name} = {swept:.6g} {axis.unit}"
+    where = f"{where.rstrip()})"
     return {
         "model": "charging",
         "definition": "largest-predicted",
