@@ -47,6 +47,7 @@ from nmrqb.sequence.events import (
     Pulse,
     PulseSequence,
     Saturation,
+    Segment,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import MAX_PULSED_SATELLITES, Species, SpinRegister
@@ -303,6 +304,8 @@ class _Compiler:
                 return [self.translator.inept(self.inept_sign, key)]
             case DrivenExchangeStep():
                 self._check_size("a driven exchange")
+                if step.slices is not None and step.duration_s > 0.0:
+                    return [self._driven_by_flips(step, key)]
                 return [
                     DrivenExchange(
                         ticks=self._ticks(step.duration_s, f"{key}.duration"),
@@ -395,6 +398,19 @@ class _Compiler:
             return self.translator.spin_lock(wanted, step.spin_lock_hz)
         ticks = self._ticks(wanted, f"{key}.duration")
         return Exchange(ticks=ticks, relaxes=step.relax_during_exchange)
+
+    def _driven_by_flips(self, step: DrivenExchangeStep, key: str) -> Segment:
+        assert step.slices is not None
+
+        def exchange(model_s: float) -> Event:
+            if step.exchange == "native":
+                return self.translator.native_exchange(model_s, 1, key)
+            ticks = self._ticks(model_s, f"{key} slice")
+            return Exchange(ticks=ticks, relaxes=step.relax_during_exchange)
+
+        return self.translator.driven_by_flips(
+            step.duration_s, step.slices, step.drive_hz, step.dephasing_per_s, exchange
+        )
 
     def _warn_of_few_steps(self, model_s: float, steps: int, key: str) -> None:
         register = self.register

@@ -36,7 +36,7 @@ def charger_levels(
     central = register.center.role == "charger"
     found = []
     for event in _opened(sequence.events):
-        if isinstance(event, (PseudoPure, DrivenExchange, Acquire)):
+        if isinstance(event, (PseudoPure, DrivenExchange, Acquire)) or _is_driven(event):
             break
         if isinstance(event, Exchange) or (isinstance(event, Segment) and _transfers(event)):
             level = float(state[0 if central else 1]) * register.charger.nucleus.sign
@@ -79,6 +79,10 @@ def inept_sign(sequence: PulseSequence, register: SpinRegister) -> int:
             charger = level * register.charger.nucleus.sign
             return 1 if charger * register.battery.nucleus.sign <= 0.0 else -1
     return 1
+
+
+def _is_driven(event: Event) -> bool:
+    return isinstance(event, Segment) and event.label.startswith("driven")
 
 
 def _transfers(segment: Segment) -> bool:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nmrqb.models.dephasing import flip_probability
 from nmrqb.models.exchange import exchange_transfer, inept_transfer
 from nmrqb.sequence.events import (
     Delay,
     Event,
+    Loop,
+    PhaseFlip,
     Pulse,
     Segment,
     SimultaneousPulses,
@@ -96,6 +99,49 @@ class Translator:
             )
         wait = Delay(ticks=ticks, label="coupling")
         return [quarter, wait, half, wait, quarter]
+
+    def driven_by_flips(
+        self,
+        model_s: float,
+        slices: int,
+        nutation_hz: float,
+        dephasing_per_s: float,
+        exchange: Callable[[float], Event],
+    ) -> Segment:
+        """Return a driven, dephased exchange in slices with phase flips of the charger.
+
+        [drive/2, exchange, drive/2, flip] x slices: second order in the slice, and the flips make
+        the decay e^{-gamma_C d/2} of each slice exactly, whatever its length.
+
+        Parameters
+        ----------
+        model_s : float
+        slices : int
+        nutation_hz : float
+            Of the drive: each slice turns the charger by 2 pi nutation model_s/slices about x.
+        dephasing_per_s : float
+            gamma_C.
+        exchange : callable (model time of a slice) -> event
+        """
+        d = model_s / slices
+        charger = self.register.charger.isotope
+        angle = math.degrees(math.pi * nutation_hz * d)
+        drive = [self.weak_pulse(charger, angle, X, "drive")] if angle else []
+        probability = float(flip_probability(0.5 * dephasing_per_s, d))
+        flip = [PhaseFlip(nucleus=charger, probability=probability)] if probability else []
+        body = (*drive, exchange(d), *drive, *flip)
+        words = f"driven exchange of {format_quantity(model_s, 'time')} in {slices} slice(s)"
+        # what it does to z alone is not a closed map: drive and exchange mix everything
+        return Segment(label=words, body=(Loop(count=slices, body=body),), action=(0.0,) * 4)
+
+    def weak_pulse(self, isotope: str, angle_deg: float, phase_deg: float, label: str) -> Pulse:
+        """Return a pulse that is at least as long as the spectrometer's shortest, and weaker."""
+        pulse = self.pulse(isotope, angle_deg, phase_deg, label)
+        least = math.ceil(self.spectrometer.minimum_delay_s / self.spectrometer.tick_s - 1e-9)
+        if pulse.ticks >= least:
+            return pulse
+        exact = pulse.ticks * pulse.amplitude_scale
+        return replace(pulse, ticks=least, amplitude_scale=exact / least)
 
     def spin_lock(self, model_s: float, nutation_hz: float) -> Segment:
         """Return a matched spin lock along x between 90 degree pulses about y.

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from nmrqb.errors import InputError, Problem
 from nmrqb.files.shipped import find_file
 from nmrqb.protocol.protocol import (
+    COUNTED,
     MAX_POINTS_OF_SWEEP,
     MODELS,
     Protocol,
@@ -385,7 +386,7 @@ def _sweep(
     if len(problems) > before or not isinstance(key, str) or not isinstance(listed, list):
         return None
     unit: Unit | None = None
-    counted = key == "cycles" or key.endswith(".steps")
+    counted = key == "cycles" or key.rsplit(".", 1)[-1] in COUNTED
     if key != "cycles":
         try:
             section, position, field = sweep_target(protocol, key)

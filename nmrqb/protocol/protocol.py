@@ -24,6 +24,8 @@ Model = Literal["charging", "recovery", "nutation", "coupling"]
 MODELS: tuple[Model, ...] = ("charging", "recovery", "nutation", "coupling")
 #: places in the sample that are simulated one by one
 MAX_MEMBERS = 1000
+#: keys of steps that are whole numbers
+COUNTED = frozenset({"steps", "slices"})
 MAX_CYCLES = 100_000
 MAX_POINTS_OF_SWEEP = 4096
 
@@ -277,7 +279,7 @@ class Protocol:
         section, position, name = sweep_target(self, self.sweep.key)
         steps: list[Any] = list(getattr(self, section))
         steps[position] = replace(
-            steps[position], **{name: round(value) if name == "steps" else value}
+            steps[position], **{name: round(value) if name in COUNTED else value}
         )
         changed: dict[str, Any] = {section: tuple(steps)}
         return replace(plain, **changed)
@@ -315,7 +317,7 @@ def sweep_target(protocol: Protocol, key: str) -> tuple[str, int, str]:
     for section in ("prepare", "cycle"):
         for position, step in enumerate(getattr(protocol, section)):
             for f in fields(step):
-                if f.name.endswith(("_s", "_hz", "_rad")) or f.name in ("transfer", "steps"):
+                if f.name.endswith(("_s", "_hz", "_rad")) or f.name in COUNTED | {"transfer"}:
                     if getattr(step, f.name) is None:
                         continue
                     found[f"{section}.{position}.{file_key(f.name)}"] = (section, position, f.name)

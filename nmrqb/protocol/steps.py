@@ -184,7 +184,7 @@ class Inept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrivenExchangeStep:
-    """Ideal exchange while the charger is driven on resonance and dephased; simulation only.
+    """Exchange while the charger is driven on resonance and dephased.
 
     H = g (S+ I- + S- I+) + F (C+ + C-) with g = pi J and F = pi `drive_hz`, C the charger; its
     coherences decay at `dephasing_per_s`/2 (gamma_C/2) besides its T2.
@@ -196,6 +196,15 @@ class DrivenExchangeStep:
     dephasing_per_s : float
         gamma_C.
     duration_s : float
+        Model time.
+    by : {"ideal", "phase-flips"}
+        "ideal": this Hamiltonian and Lindblad operator, simulation only.  "phase-flips":
+        `slices` times [half of the drive's angle, exchange, half of the drive's angle, frame of
+        the charger flipped with probability (1 - e^{-gamma_C d/2})/2], d = duration/slices.
+    slices : int or None
+        For "phase-flips".
+    exchange : {"ideal", "native"}
+        Of each slice; native: one Strang step.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -204,7 +213,20 @@ class DrivenExchangeStep:
     drive_hz: Annotated[float, Unit("frequency", at_least=0.0, at_most=1e6)]
     dephasing_per_s: Annotated[float, Unit("rate", at_least=0.0, at_most=1e9)]
     duration_s: Annotated[float, Unit("time", at_least=0.0, at_most=1e3)]
+    by: Literal["ideal", "phase-flips"] = "ideal"
+    slices: int | None = None
+    exchange: Literal["ideal", "native"] = "ideal"
     relax_during_exchange: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.slices is not None) != (self.by == "phase-flips"):
+            raise ValueError('`slices` must be given for by = "phase-flips", and only there')
+        if self.slices is not None and not 1 <= self.slices <= 2000:
+            raise ValueError(f"`slices` must be 1 to 2000, but is {self.slices}")
+        if self.exchange == "native" and self.by == "ideal":
+            raise ValueError('`exchange` = "native" needs by = "phase-flips"')
+        if self.exchange == "native" and not self.relax_during_exchange:
+            raise ValueError('`relax_during_exchange` must be true for exchange = "native"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,10 @@ class Generator:
         self._label = label.astype(np.int64)
         self._sizes = np.diff(bounds)
 
+    def block_sizes(self, state: Vector) -> list[int]:
+        """Return the sizes of the blocks that `state` occupies, largest first."""
+        return sorted(self._sizes[self._occupied(state)].tolist(), reverse=True)
+
     def _occupied(self, state: Vector) -> NDArray[np.int64]:
         filled = np.zeros(len(self._sizes), dtype=bool)
         filled[self._label[np.flatnonzero(state)]] = True

@@ -16,6 +16,7 @@ from nmrqb.sequence.events import (
     Exchange,
     Inversion,
     Loop,
+    PhaseFlip,
     PseudoPure,
     Pulse,
     PulseSequence,
@@ -50,7 +51,7 @@ def _nuclei(event: Event) -> tuple[str, ...]:
     match event:
         case Acquire():
             return (event.nucleus, *event.decoupled)
-        case Pulse() | Inversion() | Saturation():
+        case Pulse() | Inversion() | Saturation() | PhaseFlip():
             return (event.nucleus,)
         case SimultaneousPulses():
             return tuple(pulse.nucleus for pulse in event.pulses)
@@ -58,6 +59,11 @@ def _nuclei(event: Event) -> tuple[str, ...]:
             return event.nuclei
         case _:
             return ()
+
+
+def _is_short(segment: Segment) -> bool:
+    flat = not any(isinstance(event, (Loop, Segment)) for event in segment.body)
+    return flat and len(segment.body) <= _OPEN_SEGMENT
 
 
 class _Pen:
@@ -70,7 +76,7 @@ class _Pen:
         for event in events:
             if isinstance(event, Loop):
                 x = self._loop(event, x)
-            elif isinstance(event, Segment) and len(event.body) <= _OPEN_SEGMENT:
+            elif isinstance(event, Segment) and _is_short(event):
                 x = self.draw(event.body, x)
             else:
                 x += self._event(event, x) + 0.08
@@ -135,6 +141,10 @@ class _Pen:
                 )
                 self._box(x, 2.6, words)
                 return 2.6
+            case PhaseFlip():
+                y = self.rows.get(event.nucleus, 1)
+                self.ax.annotate("$\\phi$?", (x + 0.15, y + 0.1), ha="center", fontsize=8)
+                return 0.3
             case PseudoPure():
                 self._box(x, 1.3, "pseudo-\npure")
                 return 1.3

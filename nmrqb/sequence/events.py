@@ -138,6 +138,27 @@ class SpinLock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseFlip:
+    """A 180 degree shift of a channel's frame with a probability, averaged over scans.
+
+    All later pulses on the channel are shifted by 180 degrees in a share `probability` of the
+    scans.  The mean multiplies the odd coherence orders of the nucleus by 1 - 2 probability.
+    """
+
+    nucleus: str
+    probability: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.probability <= 0.5:
+            raise ValueError(f"`probability` must be 0 to 0.5, but is {self.probability}")
+
+    @property
+    def ticks(self) -> int:
+        """A phase shift takes no time."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PseudoPure:
     """An ideal preparation of the pseudo-pure state with all spins at 2<S_z> = `sign`.
 
@@ -266,6 +287,7 @@ Event: TypeAlias = (
     | Saturation
     | Exchange
     | SpinLock
+    | PhaseFlip
     | PseudoPure
     | DrivenExchange
     | Acquire
@@ -359,6 +381,11 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
                 lines.append(
                     f"{indent}spin lock of {' and '.join(event.nuclei)} at "
                     f"{event.nutation_hz:g} Hz, {length}"
+                )
+            case PhaseFlip():
+                lines.append(
+                    f"{indent}phase of {event.nucleus} flipped in {100 * event.probability:.4g} % "
+                    "of the scans"
                 )
             case PseudoPure():
                 lines.append(f"{indent}pseudo-pure preparation {length}")

@@ -23,6 +23,7 @@ from nmrqb.sequence.events import (
     Exchange,
     Inversion,
     Loop,
+    PhaseFlip,
     PseudoPure,
     Pulse,
     Saturation,
@@ -121,6 +122,11 @@ class StarDynamics:
                     # a gradient commutes with free precession: what it kills never comes back
                     state = self.space.crush(self._settled(state, pending), event.residual)
                     pending = _Pending(seconds, seconds)
+                case PhaseFlip():
+                    state, pending = self._settled(state, pending), _Pending()
+                    which = int(event.nucleus != self.register.center.isotope)
+                    odd = self._orders[:, which] % 2 != 0
+                    state = np.where(odd, (1.0 - 2.0 * event.probability) * state, state)
                 case Inversion():
                     state = self._settled(state, pending.longer(seconds / 2.0, seconds / 2.0))
                     state = self._inverted(state, event)

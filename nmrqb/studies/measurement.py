@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nmrqb.protocol.protocol import COUNTED
 from nmrqb.signals.series import Axis, Series
 from nmrqb.simulate.acquisition import (
     acquisition,
@@ -100,7 +101,7 @@ def observed_region(plan: Plan, series: Series) -> tuple[float, float]:
 def swept_list(plan: Plan) -> Literal["vc", "vd"]:
     """Return the kind of list that holds the plan's axis: loop counts or delays."""
     sweep = plan.protocol.sweep
-    counted = sweep is None or sweep.key == "cycles" or sweep.key.endswith(".steps")
+    counted = sweep is None or sweep.key.rsplit(".", 1)[-1] in COUNTED | {"cycles"}
     return "vc" if counted else "vd"
 
 

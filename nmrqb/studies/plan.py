@@ -117,6 +117,11 @@ class Prediction:
     closed : ChargingCurve or None
         By the closed map; None where it does not apply (a pseudo-pure start, a driven charger,
         single pulses, which leave coherence).
+    target : ChargingCurve or None
+        What the plan's driven exchange stands for, where it is compiled to slices and flips.
+    translation_error : float or None
+        Largest difference in energy of compiled sequence and target, both without relaxation:
+        what slices, Strang steps and finite pulses cost.
     other_transfers : dict
         What other ways of charging move at best in one shot, beside the exchange of the plan, in
         units of the chargers' polarisation (per battery).
@@ -133,12 +138,21 @@ class Prediction:
     reference: SimulatedSequence | None
     exact: ChargingCurve
     closed: ChargingCurve | None
+    target: ChargingCurve | None
+    translation_error: float | None
     other_transfers: dict[str, float]
     p_star_exact: Array | None
     p_star_closed: Array | None
     cycles_to_saturation: int | None
     cycles_to_saturation_closed: int | None
     tau: dict[str, float | None]
+
+    @property
+    def target_error(self) -> float | None:
+        """Largest difference of the energies of compiled sequence and target."""
+        if self.target is None:
+            return None
+        return float(np.abs(self.exact.energy - self.target.energy).max())
 
     def warnings(self) -> list[str]:
         """Say so where the closed map fails to describe the plan."""
@@ -350,7 +364,13 @@ def predict(
             pairs = np.array([kept[body] for body in bodies])
             p_exact, p_closed = pairs[:, 0], pairs[:, 1]
             approach = _approach(plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0]))
+    ideal = _ideal_twin(plan)
+    target = None
+    if ideal is not None:
+        target = replace(predict(ideal).exact, provenance="target: ideal driven, dephased exchange")
     return Prediction(
+        target=target,
+        translation_error=None if ideal is None else _translation_error(plan, ideal),
         simulated=simulated,
         reference=reference,
         exact=exact,
@@ -362,6 +382,34 @@ def predict(
         cycles_to_saturation_closed=approach.cycles_closed,
         tau=approach.tau,
     )
+
+
+def _ideal_twin(plan: Plan) -> Plan | None:
+    """Return the plan with the ideal driven exchange that it was compiled from, if it was."""
+    steps = plan.protocol.cycle
+    if not any(isinstance(s, DrivenExchangeStep) and s.by != "ideal" for s in steps):
+        return None
+    ideal = tuple(
+        replace(s, by="ideal", slices=None, exchange="ideal")
+        if isinstance(s, DrivenExchangeStep)
+        else s
+        for s in steps
+    )
+    protocol = replace(plan.protocol, cycle=ideal)
+    return plan_of(protocol, plan.register, plan.spectrometer, plan.file)
+
+
+def _translation_error(plan: Plan, ideal: Plan) -> float:
+    """Return the largest difference of two plans' energies without relaxation."""
+    alone = StarSimulator(plan.register, relaxes=False)
+    sign = plan.register.battery.nucleus.sign
+
+    def curve(which: Plan) -> Array:
+        levels = [alone.simulate(s).battery_z[-3] for s in which.compiled.sequences]
+        times = row_times(which)
+        return curve_of(which, sign * np.array(levels), times, "without relaxation").energy
+
+    return float(np.abs(curve(plan) - curve(ideal)).max())
 
 
 def _other_transfers(register: SpinRegister) -> dict[str, float]:

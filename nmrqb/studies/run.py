@@ -115,6 +115,14 @@ class RunResult:
                 f"The {register.battery.isotope} battery is NOT charged: no energy above the "
                 "identity level was found; its state is passive within the noise."
             )
+        error = self.prediction.target_error
+        if error is not None:
+            words.append(
+                f"The compiled sequence follows its target, the ideal driven and dephased exchange "
+                f"over the same model time, within {error:.2g} ({curve.energy_unit}). Slices, "
+                "Strang steps and finite pulses alone cost "
+                f"{self.prediction.translation_error:.2g}; the rest is relaxation during the longer time in the laboratory."
+            )
         if curve.start == "pseudo-pure":
             share = pseudo_pure_signal(self.plan)
             words.append(

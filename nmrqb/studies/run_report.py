@@ -199,6 +199,9 @@ def _curve(result: RunResult) -> Figure:
             else (result.plan.protocol.axis_name())
         )
     upper.plot(x, _shown(result, exact), "-", color=figures.BLUE, label="exact simulation")
+    target = result.prediction.target
+    if target is not None:
+        upper.plot(x, _shown(result, target), ":", color=figures.PURPLE, label="target channel")
     if closed is not None:
         upper.plot(x, _shown(result, closed), "--", color=figures.ORANGE, label="closed map")
     measured = result.measured

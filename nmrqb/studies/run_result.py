@@ -215,6 +215,9 @@ def result_object(result: RunResult) -> dict[str, Any]:
             "engine": prediction.exact.provenance,
             "exact_energy": prediction.exact.energy,
             "closed_map_energy": prediction.closed.energy if prediction.closed else None,
+            "target_energy": prediction.target.energy if prediction.target else None,
+            "target_error": prediction.target_error,
+            "translation_error": prediction.translation_error,
             "other_single_shots": prediction.other_transfers,
         },
         "plan": {
