@@ -51,7 +51,12 @@ def run_report(result: RunResult, versions: dict[str, str]) -> str:
         html.figure(
             _magnetisation(result, longest),
             "Exact simulation of the longest row, relaxation on every spin as the sequence says. "
-            f"{result.prediction.simulated[longest].engine}.",
+            f"{result.prediction.simulated[longest].engine}."
+            + (
+                " Behind the pseudo-pure preparation the unit is its amplitude, not eps."
+                if result.measured.start == "pseudo-pure"
+                else ""
+            ),
         ),
         "<h2>Plan</h2>\n",
         html.preformatted(f"{plan.register}\n{plan.spectrometer}\n{plan.compiled}"),
