@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
-from scipy.optimize import brentq, least_squares
+from scipy.optimize import brentq, leastsq
 
-from nmrqb.battery.charging_time import Definition, damped_cosine
+from nmrqb.battery.charging_time import Definition
 from nmrqb.models.damped import ModeSum
 from nmrqb.models.exponentials import ExponentialSum
 
@@ -28,8 +28,14 @@ MEANINGS: dict[Definition, str] = {
 }
 #: share of E(inf) above which a mode counts
 SIGNIFICANT = 1e-3
+#: rms residual of a fit, in E(inf), beyond which its tau describes nothing
+POOR_FIT = 0.1
 #: points and length (in slowest-mode times) of the fitted curve
 _FIT_POINTS, _FIT_LENGTH = 160, 5.0
+#: points of a chunk of the walk to a threshold, and the largest phase between two of them
+_CHUNK, _FINE = 128, 0.15
+#: phase (rad) beyond which fast modes count by their envelope
+_PHASES = 6e4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +116,13 @@ def charging_time(modes: Modes, definition: Definition, n: float) -> float:
         return slowest_time(modes)
     if definition == "threshold":
         return threshold_time(modes, n)
-    return fitted_time(modes)
+    tau, residual = fitted_time(modes)
+    if residual > POOR_FIT:
+        raise ValueError(
+            f"the curve is no single damped cosine: the best fit leaves {residual:.2g} E(inf) rms, "
+            f"more than {POOR_FIT:g}; use another definition or more dephasing"
+        )
+    return tau
 
 
 def slowest_time(modes: Modes) -> float:
@@ -122,9 +134,15 @@ def threshold_time(modes: Modes, n: float) -> float:
     """Return the last time at which |f - final| = e^-n |f(0) - final|.
 
     From a time at which an envelope of all modes lies below the bound the curve is walked
-    backwards, in steps of a fraction of the fastest mode alive, up to the last crossing.
+    backwards.  A chunk is sampled at a fraction of the modes that it resolves; the faster ones
+    count with their envelope, and only where that could reach the bound the chunk is cut until it
+    resolves them too; beyond 1e4 turns the envelope is the answer, since phases come together
+    again and again.
     """
     bound = float(np.exp(-n)) * abs(float(modes(np.zeros(1))[0]) - modes.final)
+
+    def excess(time: float) -> float:
+        return abs(float(modes(np.array([time]))[0]) - modes.final) - bound
 
     def above(time: float) -> float:
         return float(np.sum(modes.envelope(time))) - bound
@@ -134,53 +152,82 @@ def threshold_time(modes: Modes, n: float) -> float:
         late *= 2.0
     late = float(brentq(above, 0.0, late, rtol=1e-3)) * 1.01
     turning = modes.turning()
+    length = late / 8.0
     while True:
-        alive = turning[modes.envelope(late / 2.0) > 1e-3 * bound / max(1, len(turning))]
-        step = late / 256.0
-        fastest = float(np.max(alive, initial=0.0))
-        if fastest > 0.0:
-            step = min(step, 0.15 / fastest)
-        times = late - step * np.arange(129)[::-1]
-        distance = np.abs(modes(times) - modes.final) - bound
-        outside = np.flatnonzero(distance > 0.0)
-        if len(outside) and outside[-1] < 128:
-            last = int(outside[-1])
-            return float(
-                brentq(
-                    lambda t: abs(float(modes(np.array([t]))[0]) - modes.final) - bound,
-                    times[last],
-                    times[last + 1],
-                    xtol=1e-12 * late,
-                )
-            )
+        length = min(length, late / 2.0)
+        times: Array = late - length / _CHUNK * np.arange(_CHUNK + 1.0)[::-1]
+        is_fast = turning * length > _FINE * _CHUNK
+        ripple = float(np.sum(modes.envelope(float(times[0]))[is_fast]))
+        slow = modes.only(~is_fast)
+        distance = np.abs(slow(times) - modes.final) - bound
+        if np.max(distance) + ripple > 0.0:
+            if ripple > 0.0 and np.max(turning) * late < _PHASES:
+                length /= 4.0
+                continue
+            if ripple > 0.0:
+                return _enveloped_time(modes.only(is_fast), slow, bound, times)
+            last = int(np.flatnonzero(distance > 0.0)[-1])
+            return float(brentq(excess, times[last], times[last + 1], xtol=1e-12 * late))
         late = float(times[0])
+        length *= 2.0
 
 
-def fitted_time(modes: Modes) -> float:
-    """Return tau of E(inf) [1 - e^(-t/tau) cos(w t + phi)] fitted to the averaged curve."""
+def _enveloped_time(fast: Modes, slow: Modes, bound: float, times: Array) -> float:
+    """Return the last time at which the slow modes and the envelope of the fast reach the bound."""
+
+    def excess(time: float) -> float:
+        near = abs(float(slow(np.array([time]))[0]) - slow.final)
+        return near + float(np.sum(fast.envelope(time))) - bound
+
+    outside = [k for k, t in enumerate(times) if excess(float(t)) > 0.0]
+    if not outside or outside[-1] == len(times) - 1:
+        return float(times[-1])
+    return float(brentq(excess, times[outside[-1]], times[outside[-1] + 1]))
+
+
+def fitted_time(modes: Modes) -> tuple[float, float]:
+    """Return tau and the rms residual of E(inf) [1 - e^(-t/tau) cos(w t + phi)].
+
+    The curve is divided by E(inf) and averaged over one period of its fastest mode before it is
+    fitted.
+    """
     slow = slowest_time(modes)
     strong = modes.significant(SIGNIFICANT * abs(modes.final))
-    fastest = float(np.max(strong.turning(), initial=0.0))
+    turning = strong.turning()
+    fastest = float(np.max(turning, initial=0.0))
     period = 2.0 * np.pi / fastest if fastest > 0.0 else 0.0
     window = min(period, slow)
     nodes, weights = (np.asarray(a, dtype=np.float64) for a in leggauss(8))
     centres = np.linspace(window / 2.0, _FIT_LENGTH * slow + window / 2.0, _FIT_POINTS)
-    shown = strong if isinstance(strong, ModeSum) else modes
     times = np.asarray(np.add.outer(centres, nodes * window / 2.0).ravel(), dtype=np.float64)
-    samples = shown(times)
-    curve = samples.reshape(_FIT_POINTS, -1) @ weights / 2.0 / modes.final
+    curve = modes(times).reshape(_FIT_POINTS, -1) @ weights / 2.0 / modes.final
+    x = centres / slow
+
+    def parts(p: Array) -> tuple[Array, Array, Array]:
+        rate = np.exp(np.clip(p[0], -14.0, 14.0))
+        angle = p[1] * x + p[2]
+        return rate * x, np.exp(-rate * x), angle
 
     def residual(p: Array) -> Array:
-        return damped_cosine(centres, 1.0, np.exp(p[0]), p[1], p[2]) - curve
+        _, decay, angle = parts(p)
+        return np.asarray(1.0 - decay * np.cos(angle) - curve, dtype=np.float64)
 
-    starts = [(np.log(slow), 0.0, 0.0)]
-    starts += [
-        (np.log(slow), float(q), 0.0)
-        for q in np.unique(strong.turning().round(12))[:2]
-        if q > 0.0 and q * slow < _FIT_POINTS
-    ]
-    fits = [least_squares(residual, start, method="lm", max_nfev=200) for start in starts]
-    return float(np.exp(min(fits, key=lambda fit: fit.cost).x[0]))
+    def slope(p: Array) -> Array:
+        exponent, decay, angle = parts(p)
+        sine = decay * np.sin(angle)
+        return np.stack([exponent * decay * np.cos(angle), x * sine, sine], axis=1)
+
+    tones = np.unique((turning * slow).round(9))
+    tones = tones[(tones > 0.0) & (tones < _FIT_POINTS / 2.0)][:3]
+    starts = [(rate, float(w)) for w in (0.0, *tones) for rate in (0.0, 1.1)]
+    best, smallest = slow, np.inf
+    for rate, w in starts:
+        with np.errstate(all="ignore"):  # the unused covariance may overflow
+            found = leastsq(residual, (rate, w, 0.0), Dfun=slope, maxfev=100, full_output=True)[0]
+        rms = float(np.sqrt(np.mean(residual(found) ** 2)))
+        if rms < smallest:
+            best, smallest = slow * float(np.exp(-np.clip(found[0], -14.0, 14.0))), rms
+    return best, smallest
 
 
 def scan_dephasing(
@@ -191,11 +238,11 @@ def scan_dephasing(
     The time may jump (a late oscillation crosses a threshold): grids are zoomed, nothing is
     differentiated.
     """
-    for _ in range(4):
-        rates = np.geomspace(low, high, 33)
+    for points in (65, 25, 25, 25):
+        rates = np.geomspace(low, high, points)
         values = np.array([time_at(float(rate)) for rate in rates])
         best = int(np.argmin(values))
-        low, high = rates[max(best - 1, 0)], rates[min(best + 1, 32)]
+        low, high = rates[max(best - 1, 0)], rates[min(best + 1, points - 1)]
     return float(rates[best]), float(values[best]), float(high / low - 1.0)
 
 

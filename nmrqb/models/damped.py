@@ -110,7 +110,10 @@ class ModeSum:
 
     def significant(self, weight: float) -> ModeSum:
         """Return only the modes of |amplitude| > `weight`."""
-        keep = np.abs(self.amplitudes) > weight
+        return self.only(np.abs(self.amplitudes) > weight)
+
+    def only(self, keep: NDArray[np.bool_]) -> ModeSum:
+        """Return the sum with only the chosen modes."""
         return replace(self, amplitudes=self.amplitudes[keep], frequencies=self.frequencies[keep])
 
     def rates(self) -> Array:

@@ -13,12 +13,15 @@ from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import Definition
 from nmrqb.battery.ergotropy import mean_excitations
 from nmrqb.battery.stored import StoredState
+from nmrqb.models.bipartite import Bipartite
 from nmrqb.models.charging_times import (
+    POOR_FIT,
     ChargingTime,
     Modes,
     OptimalDephasing,
     charging_time,
     check_definition,
+    fitted_time,
     scan_dephasing,
     slowest_frequency,
 )
@@ -336,13 +339,16 @@ class DephasedStar:
         lowest = slowest_frequency(modes)
 
         def time_at(rate: float) -> float:
-            return charging_time(modes.with_dephasing(rate), definition, n)
+            if definition == "threshold":
+                return charging_time(modes.with_dephasing(rate), definition, n)
+            tau, residual = fitted_time(modes.with_dephasing(rate))
+            return tau if residual <= POOR_FIT else np.inf
 
         if definition == "slowest-mode":
             best, value = 4.0 * lowest, 1.0 / lowest
             method = "exact: critical damping of the lowest mode, gamma = 4 w"
         else:
-            best, value, width = scan_dephasing(time_at, 0.02 * lowest, 100.0 * lowest)
+            best, value, width = scan_dephasing(time_at, 0.1 * lowest, 60.0 * lowest)
             method = f"zoomed grid of gamma, to {width:.1e} of it"
         time = ChargingTime(value=value, definition=definition, n=n, dephasing=best)
         return OptimalDephasing(
@@ -382,6 +388,22 @@ class DephasedStar:
         sectors, charger = sectors_from_qutip(state)
         battery = mean_excitations(sectors)
         return self._stored(Moment(sectors=sectors, battery=battery, charger=charger), "QuTiP")
+
+    def dicke_engine(self) -> Bipartite:
+        """Return operators and generator of charger and Dicke states, for qubits.
+
+        Raises
+        ------
+        ValueError
+            For oscillators, and where losses beside the charger's dephasing act.
+        """
+        silent = self._bath("charger").is_silent and self._bath("battery").is_silent
+        qubits = self.battery == self.charger == "qubit" and self.start == "empty"
+        if not (silent and qubits and self.collective_dephasing == 0.0):
+            raise ValueError(
+                "this needs qubits that start empty and no loss but the charger's `dephasing`"
+            )
+        return Bipartite(self._rates(), 2, self.batteries + 1)
 
     def _rates(self) -> StarRates:
         return StarRates(

@@ -32,7 +32,10 @@ class ExponentialSum:
 
     def significant(self, weight: float) -> ExponentialSum:
         """Return only the modes of |amplitude| > `weight`."""
-        keep = np.abs(self.amplitudes) > weight
+        return self.only(np.abs(self.amplitudes) > weight)
+
+    def only(self, keep: NDArray[np.bool_]) -> ExponentialSum:
+        """Return the sum with only the chosen modes."""
         return replace(self, amplitudes=self.amplitudes[keep], exponents=self.exponents[keep])
 
     def rates(self) -> Array:
