@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+#: negative weight that a state from a numerical solver may carry; a deviation matrix has far more
+_NEGATIVE = 1e-6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sector:
@@ -111,7 +114,7 @@ def _fill(spectrum: list[tuple[float, int]], degeneracies: Sequence[int]) -> flo
     if rank > room:
         raise ValueError(f"the sectors hold {rank} states, but the levels only {room}")
     weight = sum(abs(r) * float(count) for r, count in spectrum)
-    if rank < room and spectrum and spectrum[-1][0] < -1e-9 * weight:
+    if rank < room and spectrum and spectrum[-1][0] < -_NEGATIVE * weight:
         raise ValueError(
             f"a deviation matrix must be given in all its sectors ({room} states), but {rank} are"
         )

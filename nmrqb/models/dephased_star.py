@@ -441,12 +441,18 @@ def _decaying_modes(star: DephasedStar) -> Modes:
 
 @lru_cache(maxsize=16)
 def _solver(star: DephasedStar) -> Solver:
+    bare = star.charger_detuning == 0.0 and star.drive_detuning == 0.0
+    baths = [star._bath("charger"), star._bath("battery")]  # noqa: SLF001
+    silent = all(b.is_silent for b in baths)
+    dark = star.drive == 0.0 and all(b.quanta == 0.0 or b.is_silent for b in baths)
+    if star.start == "empty" and (dark or (star.coupling == 0.0 and bare and silent)):
+        return Uncharged(star.batteries, star.battery, star.charger, star.drive, star.dephasing)
     reasons = [
         text
         for text, holds in (
-            ("off resonance", star.drive_detuning != 0.0 or star.charger_detuning != 0.0),
-            ("the charger relaxes", not star._bath("charger").is_silent),  # noqa: SLF001
-            ("each battery relaxes", not star._bath("battery").is_silent),  # noqa: SLF001
+            ("off resonance", not bare),
+            ("the charger relaxes", not baths[0].is_silent),
+            ("each battery relaxes", not baths[1].is_silent),
             ("collective dephasing", star.collective_dephasing > 0.0),
             ("thermal start", star.start == "thermal"),
             (
@@ -459,8 +465,6 @@ def _solver(star: DephasedStar) -> Solver:
     if reasons:
         thermal = star.start == "thermal"
         return General(rates=star._rates(), reason=", ".join(reasons), is_thermal=thermal)  # noqa: SLF001
-    if star.drive == 0.0 or star.coupling == 0.0:
-        return Uncharged(star.batteries, star.battery, star.charger, star.drive, star.dephasing)
     solution: ResonantQubits | QubitChargedOscillator | OscillatorChargedOscillator
     if star.battery == "qubit":
         shared = star.batteries if star.normalisation == "kac" else 1

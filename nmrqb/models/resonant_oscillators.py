@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 #: weight of a Poisson distribution that may be left out: squared norm of a coherent state
 DISCARDED_WEIGHT = 1e-26
 #: quanta up to which states (not energies) are computed
-MOST_QUANTA_OF_STATE = 2000
+MOST_QUANTA_OF_STATE = 600
 MOST_QUANTA_OF_OSCILLATOR_CHARGER = 80
 
 
@@ -128,15 +128,20 @@ class QubitChargedOscillator:
         object.__setattr__(self, "excitations", total.pruned(1e-14 * (1.0 + mean))[0])
         object.__setattr__(self, "charger", charger)
 
-    @property
-    def alpha(self) -> float:
-        """Displacement F/lambda of the battery."""
-        return self.drive / self.coupling
+    def number_states(self) -> Array:
+        """Return <m|v_n>, from displaced number states to number states.
+
+        Raises
+        ------
+        ValueError
+            For more than 600 displaced levels.
+        """
+        _checked(len(self.weights), MOST_QUANTA_OF_STATE)
+        return displaced_states(self.drive / self.coupling, len(self.weights))
 
     def displaced(self, times: Array) -> Iterator[Array]:
         """Yield rho_B in the displaced number states at each time."""
         c = self.weights
-        _checked(len(c), MOST_QUANTA_OF_STATE)
         s = self.coupling * np.sqrt(np.arange(len(c)))
         cc = np.outer(c, c)
         for t in np.asarray(times, dtype=np.float64):
@@ -150,7 +155,6 @@ class QubitChargedOscillator:
     def steady_displaced(self) -> Array:
         """Return the diagonal rho_B for t -> infinity in the displaced number states."""
         p = self.weights**2
-        _checked(len(p), MOST_QUANTA_OF_STATE)
         steady = p / 2.0
         steady[0] += p[0] / 2.0
         steady[:-1] += p[1:] / 2.0
@@ -187,15 +191,20 @@ class OscillatorChargedOscillator:
         object.__setattr__(self, "excitations", battery)
         object.__setattr__(self, "charger", charger)
 
-    @property
-    def alpha(self) -> float:
-        """Displacement F/lambda of the battery."""
-        return self.drive / self.coupling
+    def number_states(self) -> Array:
+        """Return <m|v_n>, from displaced number states to number states.
+
+        Raises
+        ------
+        ValueError
+            For more than 80 displaced levels.
+        """
+        _checked(len(self.weights), MOST_QUANTA_OF_OSCILLATOR_CHARGER)
+        return displaced_states(self.drive / self.coupling, len(self.weights))
 
     def displaced(self, times: Array) -> Iterator[Array]:
         """Yield rho_B in the displaced number states at each time."""
         levels = len(self.weights)
-        _checked(levels, MOST_QUANTA_OF_OSCILLATOR_CHARGER)
         times = np.asarray(times, dtype=np.float64)
         c = self.weights
         rho = np.zeros((len(times), levels, levels))

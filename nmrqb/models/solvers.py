@@ -18,7 +18,6 @@ from nmrqb.models.rates import StarRates
 from nmrqb.models.resonant_oscillators import (
     OscillatorChargedOscillator,
     QubitChargedOscillator,
-    displaced_states,
 )
 from nmrqb.models.resonant_qubits import ResonantQubits
 from nmrqb.models.stationary import modes_of, steady_state
@@ -130,7 +129,7 @@ class Resonant:
         if isinstance(solution, ResonantQubits):
             states = solution.sectors(times)
         else:
-            turn = displaced_states(solution.alpha, len(solution.weights))
+            turn = solution.number_states()
             states = (_number_basis(turn, rho) for rho in solution.displaced(times))
         for sectors, b, c in zip(states, battery, charger, strict=True):
             yield Moment(sectors=tuple(sectors), battery=float(b), charger=float(c))
@@ -141,7 +140,7 @@ class Resonant:
         if isinstance(solution, ResonantQubits):
             sectors = solution.steady_sectors()
         else:
-            turn = displaced_states(solution.alpha, len(solution.weights))
+            turn = solution.number_states()
             sectors = _number_basis(turn, solution.steady_displaced())
         return Moment(
             sectors=tuple(sectors),
