@@ -62,7 +62,7 @@ def slow_rate(frequency: Array, dephasing: float) -> Array:
     d = dephasing / 4.0
     q = np.sqrt(np.clip((d - w) * (d + w), 0.0, None))
     total = d + q
-    slow = np.divide(w * w, total, out=np.zeros_like(total), where=total > 0.0)
+    slow = np.divide(w * w, total, out=np.zeros_like(total), where=(w <= d) & (total > 0.0))
     rate: Array = np.where(w > d, d, slow)
     return rate
 

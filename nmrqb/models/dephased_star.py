@@ -440,6 +440,12 @@ def _decaying_modes(star: DephasedStar) -> Modes:
 
 
 @lru_cache(maxsize=16)
+def _factorised(batteries: int, drive: float, coupling: float, shared_by: int) -> ResonantQubits:
+    # a sweep of dephasing rates needs this once
+    return ResonantQubits(batteries, drive, coupling, shared_by, 1.0)
+
+
+@lru_cache(maxsize=16)
 def _solver(star: DephasedStar) -> Solver:
     bare = star.charger_detuning == 0.0 and star.drive_detuning == 0.0
     baths = [star._bath("charger"), star._bath("battery")]  # noqa: SLF001
@@ -468,7 +474,8 @@ def _solver(star: DephasedStar) -> Solver:
     solution: ResonantQubits | QubitChargedOscillator | OscillatorChargedOscillator
     if star.battery == "qubit":
         shared = star.batteries if star.normalisation == "kac" else 1
-        solution = ResonantQubits(star.batteries, star.drive, star.coupling, shared, star.dephasing)
+        factorised = _factorised(star.batteries, star.drive, star.coupling, shared)
+        solution = factorised.with_dephasing(star.dephasing)
     else:
         bright = star.collective_coupling * float(np.sqrt(star.batteries))
         kind = QubitChargedOscillator if star.charger == "qubit" else OscillatorChargedOscillator

@@ -16,6 +16,7 @@ which needs O(N^2) work and proves that no two mu are equal unless F or lambda i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from decimal import localcontext
 
@@ -172,6 +173,15 @@ class ResonantQubits:
             frequencies=2.0 * np.abs(self.roots[moving]),
             dephasing=self.dephasing,
         )
+
+    def with_dephasing(self, dephasing: float) -> ResonantQubits:
+        """Return the same star under another dephasing: nothing is factorised again."""
+        other = copy(self)
+        put = object.__setattr__
+        put(other, "dephasing", dephasing)
+        put(other, "excitations", self.excitations.with_dephasing(dephasing))
+        put(other, "charger", self.charger.with_dephasing(dephasing))
+        return other
 
     def energy_quanta(self, times: Array) -> Array:
         """Return `excitations` at `times`, with phases carried in decimals where doubles lose them.
