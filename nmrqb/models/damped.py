@@ -42,18 +42,35 @@ def damped_oscillator(frequency: Array, dephasing: float, times: Array) -> Array
     q = np.sqrt(np.abs((w - d) * (w + d)))
     shape = np.broadcast_shapes(w.shape, t.shape)
     under = np.broadcast_to(w > d, shape)
-    q_all, t_all = np.broadcast_to(q, shape), np.broadcast_to(t, shape)
+    if under.all():
+        return _turning(q, d, t)
+    if not under.any():
+        return _creeping(w, q, dephasing, t)
+    w_all, q_all, t_all = (np.broadcast_to(a, shape) for a in (w, q, t))
     result = np.empty(shape)
-    qt, s = q_all[under] * t_all[under], t_all[under]
-    # (d/q) sin(qt) as d t sinc(qt): whole at critical damping
-    result[under] = np.exp(-d * s) * (np.cos(qt) + d * s * np.sinc(qt / np.pi))
+    result[under] = _turning(q_all[under], d, t_all[under])
     over = ~under
-    x, s = 2.0 * q_all[over] * t_all[over], t_all[over]
-    slow = np.broadcast_to(slow_rate(w, dephasing), shape)[over]
+    result[over] = _creeping(w_all[over], q_all[over], dephasing, t_all[over])
+    return result
+
+
+def _turning(q: Array, d: float, t: Array) -> Array:
+    qt = q * t
+    # (d/q) sin(qt) where q t is large; as d t sinc(qt) it is whole at critical damping
+    ratio = np.divide(d, q, out=np.zeros_like(q), where=q > 1e-3 * d)
+    value = np.cos(qt) + ratio * np.sin(qt)
+    if (q <= 1e-3 * d).any():
+        value = np.where(q > 1e-3 * d, value, np.cos(qt) + d * t * np.sinc(qt / np.pi))
+    return np.asarray(np.exp(-d * t) * value, dtype=np.float64)
+
+
+def _creeping(w: Array, q: Array, dephasing: float, t: Array) -> Array:
+    d = dephasing / 4.0
+    x = 2.0 * q * t
     # e^{-slow t} [(1 + e^{-2qt})/2 + d t (1 - e^{-2qt})/(2qt)]
     share = np.divide(-np.expm1(-x), x, out=np.ones_like(x), where=x > 0.0)
-    result[over] = np.exp(-slow * s) * ((1.0 + np.exp(-x)) / 2.0 + d * s * share)
-    return result
+    value = np.exp(-slow_rate(w, dephasing) * t) * ((1.0 + np.exp(-x)) / 2.0 + d * t * share)
+    return np.asarray(value, dtype=np.float64)
 
 
 def slow_rate(frequency: Array, dephasing: float) -> Array:

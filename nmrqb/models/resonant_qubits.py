@@ -230,11 +230,16 @@ class ResonantQubits:
     def _factors(self, time: float) -> tuple[Array, Array]:
         """Return X, Y with rho_B = flip(V X V^T) + V Y V^T (charger excited, charger empty)."""
         mu, c = self.roots, self.weights
+        upper = np.triu_indices(len(mu))
+        k, m = upper
         t = np.array(time)
-        difference = damped_oscillator(np.abs(mu[:, None] - mu[None, :]), self.dephasing, t)
-        total = damped_oscillator(np.abs(mu[:, None] + mu[None, :]), self.dephasing, t)
-        cc = np.outer(c, c)
-        return cc * (difference - total) / 2.0, cc * (difference + total) / 2.0
+        cc = c[k] * c[m] / 2.0
+        difference = cc * damped_oscillator(np.abs(mu[k] - mu[m]), self.dephasing, t)
+        total = cc * damped_oscillator(np.abs(mu[k] + mu[m]), self.dephasing, t)
+        excited, empty = np.empty((2, len(mu), len(mu)))
+        excited[upper], empty[upper] = difference - total, difference + total
+        excited.T[upper], empty.T[upper] = excited[upper], empty[upper]
+        return excited, empty
 
     def _steady_factors(self) -> tuple[Array, Array]:
         if self.drive == 0.0 or self.coupling == 0.0:
