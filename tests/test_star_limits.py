@@ -262,3 +262,14 @@ def test_results_name_what_they_are():
     assert "on resonance" in curve.provenance
     assert curve.start == "pure"
     assert curve.time_unit == "model"
+
+
+def test_curves_of_the_models_convert_and_draw_like_measured_ones():
+    import nmrqb
+
+    curve = star().charging_curve(np.linspace(0, 5, 6))
+    table = nmrqb.to_xarray(curve)
+    np.testing.assert_array_equal(table["ergotropy"], curve.ergotropy)
+    assert table["energy"].attrs["unit"] == "hbar omega_B = 1"
+    assert table.attrs["ergotropy_kind"] == "collective"
+    assert nmrqb.draw(curve).has_data()
