@@ -20,7 +20,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from nmrqb import DephasedStar
-from nmrqb.models.dephased_star import _factorised, _solver
+from nmrqb.models.choice import factorised_star, solver_of
 
 PAGE = Path(__file__).with_name("models.md")
 FIGURE = Path(__file__).with_name("models.png")
@@ -31,8 +31,8 @@ TIMES = np.linspace(0.0, 20.0, 101)
 
 def timed(action):
     """Return the wall-clock seconds of one call, and its value; nothing is kept from before."""
-    _solver.cache_clear()
-    _factorised.cache_clear()
+    solver_of.cache_clear()
+    factorised_star.cache_clear()
     start = time.perf_counter()
     value = action()
     return time.perf_counter() - start, value
@@ -199,7 +199,7 @@ def limits(lines):
             1,
         )
         lines.append(
-            f"| (its energy error is at most {_solver(star).solution.error:.1e} omega) |||"
+            f"| (its energy error is at most {solver_of(star).solution.error:.1e} omega) |||"
         )
 
     def figure_six():

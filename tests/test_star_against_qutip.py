@@ -216,6 +216,6 @@ def test_spectrum_is_that_of_the_symmetric_liouvillian(batteries):
 
 def test_the_engine_of_relaxing_stars_is_the_one_of_the_spectrometer():
     star = DephasedStar(batteries=4, battery_t1=3.0, charger_t1=2.0, coupling=0.9)
-    engine = LocalStar(star._rates(), False)
+    engine = LocalStar(star.rates(), False)
     assert isinstance(engine.space, StarSpace)
     assert engine.start() == pytest.approx(engine.space.state(-1.0, -1.0, "exact"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +16,6 @@ from nmrqb.models.bipartite import Bipartite
 from nmrqb.models.charging_times import (
     POOR_FIT,
     ChargingTime,
-    Modes,
     OptimalDephasing,
     charging_time,
     check_definition,
@@ -25,13 +23,12 @@ from nmrqb.models.charging_times import (
     scan_dephasing,
     slowest_frequency,
 )
+from nmrqb.models.choice import decaying_modes, solver_of
 from nmrqb.models.damped import ModeSum
 from nmrqb.models.observables import StarObservables
 from nmrqb.models.rates import Bath, Kind, StarRates
-from nmrqb.models.resonant_oscillators import OscillatorChargedOscillator, QubitChargedOscillator
 from nmrqb.models.resonant_qubits import ResonantQubits
-from nmrqb.models.solvers import General, Moment, Resonant, Solver
-from nmrqb.models.uncharged import Uncharged
+from nmrqb.models.solvers import Moment, Resonant
 
 if TYPE_CHECKING:
     import qutip
@@ -144,7 +141,7 @@ class DephasedStar:
 
     def _refuse_what_no_engine_holds(self) -> None:
         qubits = self.battery == self.charger == "qubit"
-        noisy = not self._bath("battery").is_silent
+        noisy = not self.bath("battery").is_silent
         if self.battery == "oscillator" and self.batteries > 1 and noisy:
             raise ValueError(
                 "noise on each of several oscillator batteries couples their bright mode to the "
@@ -163,7 +160,8 @@ class DephasedStar:
                 "oscillator charger needs: use a qubit charger or collective_dephasing"
             )
 
-    def _bath(self, unit: str) -> Bath:
+    def bath(self, unit: Literal["charger", "battery"]) -> Bath:
+        """Return the relaxation of the charger, or of each battery."""
         t1, t2 = getattr(self, f"{unit}_t1"), getattr(self, f"{unit}_t2")
         with np.errstate(over="ignore"):
             quanta = 1.0 / np.expm1(1.0 / self.temperature) if self.temperature > 0.0 else 0.0
@@ -178,11 +176,11 @@ class DephasedStar:
     @property
     def solver(self) -> str:
         """Which engine solves this star, and why."""
-        return _solver(self).description
+        return solver_of(self).description
 
     def excitations(self, times: ArrayLike) -> Array:
         """Return the mean number of excitations in the batteries, shape of `times`."""
-        return _solver(self).excitations(_times(times))
+        return solver_of(self).excitations(_times(times))
 
     def energy(self, times: ArrayLike) -> Array:
         """Return the stored energy at `times`: the cheapest curve (no state is formed)."""
@@ -190,7 +188,7 @@ class DephasedStar:
 
     def states(self, times: ArrayLike) -> list[StoredState]:
         """Return the batteries' state at each time, with every figure of merit."""
-        solver, moments = self.solver, _solver(self).moments(_times(times))
+        solver, moments = self.solver, solver_of(self).moments(_times(times))
         return [self._stored(moment, solver) for moment in moments]
 
     def _stored(self, moment: Moment, solver: str) -> StoredState:
@@ -213,7 +211,7 @@ class DephasedStar:
             Not negative, rising; inverse unit of the rates.
         """
         t = _times(times)
-        engine = _solver(self)
+        engine = solver_of(self)
         top = engine.largest_eigenvalues(t)
         if top is None:
             states = self.states(t)
@@ -237,7 +235,7 @@ class DephasedStar:
     def observables(self, times: ArrayLike) -> StarObservables:
         """Return every observable of the charging process at `times`."""
         t = _times(times)
-        engine = _solver(self)
+        engine = solver_of(self)
         coupling, drive = engine.interaction(t)
         quanta = engine.drive_quanta(t)
         return StarObservables.of(
@@ -261,7 +259,7 @@ class DephasedStar:
         """
         stored = self.drive > 0.0 and self.coupling > 0.0
         losses = self.dephasing > 0.0 or self.collective_dephasing > 0.0
-        silent = self._bath("charger").is_silent and self._bath("battery").is_silent
+        silent = self.bath("charger").is_silent and self.bath("battery").is_silent
         if stored and silent and not losses:
             raise ValueError(
                 "`dephasing` must be positive for a steady state: without any loss the energy "
@@ -278,11 +276,11 @@ class DephasedStar:
                 "a driven, dephased oscillator charger has no steady state on qubit batteries: "
                 "once they are full it heats without bound; give it charger_t1"
             )
-        return self._stored(_solver(self).steady(), self.solver)
+        return self._stored(solver_of(self).steady(), self.solver)
 
     def modes(self) -> Array:
         """Return decay rate and frequency of every mode of the energy, shape (modes, 2)."""
-        found = _solver(self).modes()
+        found = solver_of(self).modes()
         return np.stack([found.rates(), found.turning()], axis=1)
 
     def spectrum(self) -> NDArray[np.complex128]:
@@ -295,7 +293,7 @@ class DephasedStar:
         ValueError
             Off resonance or with relaxation, where this form does not hold, and for oscillators.
         """
-        engine = _solver(self)
+        engine = solver_of(self)
         if not (isinstance(engine, Resonant) and isinstance(engine.solution, ResonantQubits)):
             raise ValueError("the spectrum in closed form is that of resonant qubits")
         return engine.solution.spectrum()
@@ -315,7 +313,7 @@ class DephasedStar:
             Where nothing is stored, or nothing decays.
         """
         check_definition(definition, n)
-        modes = _decaying_modes(self)
+        modes = decaying_modes(self)
         value = charging_time(modes, definition, n)
         return ChargingTime(value=value, definition=definition, n=n, dephasing=self.dephasing)
 
@@ -333,7 +331,7 @@ class DephasedStar:
             Off resonance, where the modes are not known for all gamma at once.
         """
         check_definition(definition, n)
-        modes = _decaying_modes(replace(self, dephasing=self.dephasing or 1.0))
+        modes = decaying_modes(replace(self, dephasing=self.dephasing or 1.0))
         if not isinstance(modes, ModeSum):
             raise ValueError("the optimal dephasing is computed on resonance only")
         lowest = slowest_frequency(modes)
@@ -373,7 +371,7 @@ class DephasedStar:
         """
         from nmrqb.models.to_qutip import star_to_qutip
 
-        return star_to_qutip(self._rates(), is_thermal=self.start == "thermal")
+        return star_to_qutip(self.rates(), is_thermal=self.start == "thermal")
 
     def from_qutip(self, state: qutip.Qobj) -> StoredState:
         """Return what the batteries hold in a state of this star that QuTiP computed.
@@ -397,15 +395,16 @@ class DephasedStar:
         ValueError
             For oscillators, and where losses beside the charger's dephasing act.
         """
-        silent = self._bath("charger").is_silent and self._bath("battery").is_silent
+        silent = self.bath("charger").is_silent and self.bath("battery").is_silent
         qubits = self.battery == self.charger == "qubit" and self.start == "empty"
         if not (silent and qubits and self.collective_dephasing == 0.0):
             raise ValueError(
                 "this needs qubits that start empty and no loss but the charger's `dephasing`"
             )
-        return Bipartite(self._rates(), 2, self.batteries + 1)
+        return Bipartite(self.rates(), 2, self.batteries + 1)
 
-    def _rates(self) -> StarRates:
+    def rates(self) -> StarRates:
+        """Return the numbers as the engines take them."""
         return StarRates(
             batteries=self.batteries,
             battery=self.battery,
@@ -416,8 +415,8 @@ class DephasedStar:
             charger_offset=self.drive_detuning + self.charger_detuning,
             dephasing=self.dephasing,
             collective_dephasing=self.collective_dephasing,
-            charger_bath=self._bath("charger"),
-            battery_bath=self._bath("battery"),
+            charger_bath=self.bath("charger"),
+            battery_bath=self.bath("battery"),
         )
 
 
@@ -428,56 +427,3 @@ def _times(times: ArrayLike) -> Array:
     if not np.isfinite(t).all() or (t < 0.0).any() or (np.diff(t) < 0.0).any():
         raise ValueError("`times` must be finite, at least 0 and rising")
     return t
-
-
-def _decaying_modes(star: DephasedStar) -> Modes:
-    modes = _solver(star).modes()
-    if isinstance(modes, ModeSum) and modes.dephasing == 0.0:
-        raise ValueError("`dephasing` must be positive: without it the energy never settles")
-    if modes.final <= 0.0 or len(modes.significant(1e-3 * modes.final).rates()) == 0:
-        raise ValueError("nothing is stored: without drive and coupling there is no charging")
-    return modes
-
-
-@lru_cache(maxsize=16)
-def _factorised(batteries: int, drive: float, coupling: float, shared_by: int) -> ResonantQubits:
-    # a sweep of dephasing rates needs this once
-    return ResonantQubits(batteries, drive, coupling, shared_by, 1.0)
-
-
-@lru_cache(maxsize=16)
-def _solver(star: DephasedStar) -> Solver:
-    bare = star.charger_detuning == 0.0 and star.drive_detuning == 0.0
-    baths = [star._bath("charger"), star._bath("battery")]  # noqa: SLF001
-    silent = all(b.is_silent for b in baths)
-    dark = star.drive == 0.0 and all(b.quanta == 0.0 or b.is_silent for b in baths)
-    if star.start == "empty" and (dark or (star.coupling == 0.0 and bare and silent)):
-        return Uncharged(star.batteries, star.battery, star.charger, star.drive, star.dephasing)
-    reasons = [
-        text
-        for text, holds in (
-            ("off resonance", not bare),
-            ("the charger relaxes", not baths[0].is_silent),
-            ("each battery relaxes", not baths[1].is_silent),
-            ("collective dephasing", star.collective_dephasing > 0.0),
-            ("thermal start", star.start == "thermal"),
-            (
-                "qubit batteries on an oscillator charger",
-                star.charger == "oscillator" and star.battery == "qubit",
-            ),
-        )
-        if holds
-    ]
-    if reasons:
-        thermal = star.start == "thermal"
-        return General(rates=star._rates(), reason=", ".join(reasons), is_thermal=thermal)  # noqa: SLF001
-    solution: ResonantQubits | QubitChargedOscillator | OscillatorChargedOscillator
-    if star.battery == "qubit":
-        shared = star.batteries if star.normalisation == "kac" else 1
-        factorised = _factorised(star.batteries, star.drive, star.coupling, shared)
-        solution = factorised.with_dephasing(star.dephasing)
-    else:
-        bright = star.collective_coupling * float(np.sqrt(star.batteries))
-        kind = QubitChargedOscillator if star.charger == "qubit" else OscillatorChargedOscillator
-        solution = kind(star.drive, bright, star.dephasing)
-    return Resonant(solution, star.dephasing)

@@ -44,7 +44,8 @@ def coherent_amplitudes(mean: float) -> Array:
     levels = int(np.ceil(mean + 12.0 * np.sqrt(mean) + 25.0))
     while pdtrc(levels - 1, mean) > DISCARDED_WEIGHT:
         levels = int(1.1 * levels) + 1
-    n = np.arange(levels)
+    needed = 1 + int(np.count_nonzero(pdtrc(np.arange(levels), mean) > DISCARDED_WEIGHT))
+    n = np.arange(max(2, needed))
     log = n * np.log(mean) - mean - gammaln(n + 1.0) if mean > 0.0 else np.where(n, -np.inf, 0.0)
     return np.asarray(np.exp(log / 2.0), dtype=np.float64)
 

@@ -50,3 +50,32 @@ def product_state(excited: Sequence[float]) -> qutip.Qobj:
     import qutip
 
     return qutip.tensor([qutip.qdiags([1.0 - p, p], 0) for p in excited])
+
+
+def on_place(operator: Matrix, place: int, dimensions: Sequence[int]) -> qutip.Qobj:
+    """Return an operator of one factor in the full space."""
+    import qutip
+
+    return qutip.tensor(
+        [to_qobj(operator, [d]) if k == place else qutip.qeye(d) for k, d in enumerate(dimensions)]
+    )
+
+
+def empty_state(dimensions: Sequence[int]) -> qutip.Qobj:
+    """Return the projector on the lowest state of every factor."""
+    import qutip
+
+    return qutip.tensor([qutip.fock_dm(d, 0) for d in dimensions])
+
+
+def solve_master_equation(
+    hamiltonian: qutip.Qobj,
+    collapse: list[qutip.Qobj],
+    start: qutip.Qobj,
+    times: NDArray[np.float64],
+) -> list[qutip.Qobj]:
+    """Return QuTiP's states at `times`, to about 1e-9 a step."""
+    import qutip
+
+    options = {"atol": 1e-11, "rtol": 1e-9, "nsteps": 1_000_000, "store_states": True}
+    return list(qutip.mesolve(hamiltonian, start, times, collapse, options=options).states)
