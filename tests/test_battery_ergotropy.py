@@ -231,3 +231,10 @@ def test_many_qubits_become_an_oscillator_at_weak_drive():
     star = DephasedStar(batteries=4000, drive=0.2).energy(times)
     # corrections are of order n/N
     assert star == pytest.approx(oscillator, abs=2e-3)
+
+
+def test_the_largest_eigenvalue_of_many_batteries_is_that_of_the_whole_spectrum():
+    for drive in (0.5, 10.0):
+        state = DephasedStar(batteries=320, drive=drive).steady_state()
+        top = np.linalg.eigvalsh(state.matrix)[-1]
+        assert state.ergotropy == pytest.approx(state.energy - (1.0 - top), abs=1e-11)

@@ -23,11 +23,14 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
 
 Array = NDArray[np.float64]
 
 #: negative weight that a state from a numerical solver may carry; a deviation matrix has far more
 _NEGATIVE = 1e-6
+#: size from which the largest eigenvalue is found by Lanczos iteration
+_LANCZOS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +106,36 @@ def passive_excitations(sectors: Sequence[Sector], degeneracies: Sequence[int]) 
         Where a deviation matrix does not cover the whole space: the eigenvalue 0 of what is
         left out would rank above its negative ones.
     """
-    spectrum = [(float(r), s.multiplicity) for s in sectors for r in np.linalg.eigvalsh(s.matrix)]
+    if _fits_below(sectors, degeneracies):
+        # one eigenvalue on the ground level, all others on the first: only the largest is needed
+        return float(np.sum(sectors[0].populations)) - _largest(sectors[0].matrix)
+    spectrum = [(float(r), s.multiplicity) for s in sectors for r in _eigenvalues(s.matrix)]
     return _fill(spectrum, degeneracies)
+
+
+def _fits_below(sectors: Sequence[Sector], degeneracies: Sequence[int]) -> bool:
+    """Whether this is one state whose eigenvalues fit into the ground and the first level."""
+    if len(sectors) != 1 or sectors[0].multiplicity != 1 or len(degeneracies) < 2:
+        return False
+    populations = sectors[0].populations
+    is_state = abs(populations.sum() - 1.0) < _NEGATIVE and populations.min() > -_NEGATIVE
+    return bool(is_state and degeneracies[0] == 1 and len(populations) <= 1 + degeneracies[1])
+
+
+def _eigenvalues(matrix: NDArray[np.complex128] | Array) -> Array:
+    diagonal = np.diag(matrix)
+    if np.count_nonzero(matrix) == np.count_nonzero(diagonal):
+        return np.asarray(diagonal.real, dtype=np.float64)
+    return np.asarray(np.linalg.eigvalsh(matrix), dtype=np.float64)
+
+
+def _largest(matrix: NDArray[np.complex128] | Array) -> float:
+    d = len(matrix)
+    if d < _LANCZOS or np.count_nonzero(matrix) == np.count_nonzero(np.diag(matrix)):
+        return float(_eigenvalues(matrix).max())
+    # neither even nor odd under reversal: states that are symmetric there hide nothing from it
+    start = 1.0 + np.arange(d) / d
+    return float(eigsh(matrix, k=1, which="LA", v0=start, return_eigenvectors=False)[0])
 
 
 def _fill(spectrum: list[tuple[float, int]], degeneracies: Sequence[int]) -> float:
