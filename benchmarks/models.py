@@ -4,6 +4,7 @@ Ratios are taken in one run on one machine.  Timings are never tests.
 """
 
 import dataclasses
+import os
 import platform
 import resource
 import subprocess
@@ -174,7 +175,7 @@ def limits(lines):
     """The times that the project promises."""
     lines += ["", "## Promised times", "", "| what | limit, s | s |", "|---|---|---|"]
 
-    def row(what, limit, action, repeats=2):
+    def row(what, limit, action, repeats=5):
         lines.append(f"| {what} | {limit} | {best(action, repeats):.3g} |")
         print(lines[-1], flush=True)
 
@@ -319,7 +320,8 @@ def main():
         "",
         (
             f"Made by `make bench` on {platform.machine()}, Python {platform.python_version()}, "
-            f"numpy {np.__version__}, scipy {scipy.__version__}, qutip {qutip.__version__}."
+            f"numpy {np.__version__}, scipy {scipy.__version__}, qutip {qutip.__version__}; "
+            f"one thread, load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
         ),
         "",
         "![cost against N](models.png)",

@@ -31,7 +31,7 @@ CONVERGED = 1e-8
 #: most levels (charger x battery) of a cut star
 MOST_LEVELS = 260
 #: ||L t|| beyond which rounding of a propagation may show at 1e-7, and largest ||L t|| x non-zeros
-LONGEST, MOST_WORK = 1e8, 1e11
+LONGEST, MOST_WORK = 1e8, 3e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
