@@ -308,7 +308,7 @@ def draw(rows, local_rows, exact, relaxing):
     right.loglog(*np.array(relaxing).T, "C2-s", label="T1 on every spin, to 1/g")
     for axis in (left, right):
         axis.set(xlabel="batteries N", ylabel="seconds")
-        axis.legend(fontsize="small")
+        axis.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         axis.grid(alpha=0.3)
     figure.savefig(FIGURE, dpi=110)
 
