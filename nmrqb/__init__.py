@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nmrqb.files.toml import read_register as read_register
     from nmrqb.files.toml import read_spectrometer as read_spectrometer
     from nmrqb.files.vendors import read_series as read_series
+    from nmrqb.models.dephased_star import DephasedStar as DephasedStar
     from nmrqb.protocol.protocol import Protocol as Protocol
     from nmrqb.report.figures import draw as draw
     from nmrqb.simulate.simulator import simulate_sequence as simulate_sequence
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ChargingCurve": "nmrqb.battery.charging",
+    "DephasedStar": "nmrqb.models.dephased_star",
     "Protocol": "nmrqb.protocol.protocol",
     "SpinRegister": "nmrqb.spins.register",
     "compile_protocol": "nmrqb.compiler.compile",

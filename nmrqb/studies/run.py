@@ -121,8 +121,8 @@ class RunResult:
                 f"The compiled sequence follows its target, the ideal driven and dephased exchange "
                 f"over the same model time, within {error:.2g} ({curve.energy_unit}). Slices, "
                 "Strang steps and finite pulses alone cost "
-                f"{self.prediction.translation_error:.2g}; the rest is relaxation during the longer "
-                "time in the laboratory."
+                f"{self.prediction.translation_error:.2g}; the rest is relaxation during the "
+                "longer time in the laboratory."
             )
         if curve.start == "pseudo-pure":
             share = pseudo_pure_signal(self.plan)
