@@ -22,13 +22,13 @@ offsets = st.floats(-1.5, 1.5)
 
 
 @st.composite
-def stars(draw, most):
+def stars(draw, most, least=1):
     """Random qubit stars with every loss on or off."""
     t1 = draw(st.floats(0.7, 8.0))
     battery_t1 = draw(st.floats(0.7, 8.0))
     has = {k: draw(st.booleans()) for k in ("detuning", "charger", "battery", "collective")}
     return DephasedStar(
-        batteries=draw(st.integers(1, most)),
+        batteries=draw(st.integers(least, most)),
         coupling=draw(rates),
         drive=draw(rates),
         dephasing=draw(st.one_of(st.just(0.0), rates)),
@@ -46,9 +46,9 @@ def stars(draw, most):
     )
 
 
-def hold_against_qutip(star, times=TIMES):
+def hold_against_qutip(star, times=TIMES, options=OPTIONS):
     hamiltonian, collapse, start = star.to_qutip()
-    solved = qutip.mesolve(hamiltonian, start, times, collapse, options=OPTIONS)
+    solved = qutip.mesolve(hamiltonian, start, times, collapse, options=options)
     theirs = [star.from_qutip(state) for state in solved.states]
     ours = star.observables(times)
     for name in (
@@ -71,6 +71,16 @@ def hold_against_qutip(star, times=TIMES):
 @given(stars(most=4))
 def test_random_stars_agree_with_mesolve(star):
     hold_against_qutip(star)
+
+
+@settings(
+    max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(stars(least=5, most=6))
+def test_random_stars_of_five_and_six_agree_with_mesolve(star):
+    # a full space of up to 128 states: fewer steps of 1e-8 are enough for 1e-6
+    options = {"atol": 1e-10, "rtol": 1e-8, "nsteps": 200_000}
+    hold_against_qutip(star, np.array([0.0, 0.7, 2.0]), options)
 
 
 @pytest.mark.parametrize(
@@ -219,3 +229,15 @@ def test_the_engine_of_relaxing_stars_is_the_one_of_the_spectrometer():
     engine = LocalStar(star.rates(), False)
     assert isinstance(engine.space, StarSpace)
     assert engine.start() == pytest.approx(engine.space.state(-1.0, -1.0, "exact"))
+
+
+def test_every_observable_has_a_labelled_form():
+    from nmrqb import to_xarray
+
+    star = DephasedStar(batteries=3, drive=0.8, dephasing=0.5)
+    observables = star.observables(TIMES)
+    data = to_xarray(observables)
+    assert data["energy"].values == pytest.approx(observables.energy)
+    assert data["power"].values == pytest.approx(observables.power)
+    assert data["ergotropy"].attrs["unit"] == "omega"
+    assert data["time"].values == pytest.approx(TIMES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmrqb.battery.charging import ChargingCurve
+from nmrqb.models.observables import StarObservables
 from nmrqb.signals.series import Series
 from nmrqb.simulate.simulator import SimulatedSequence
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def to_xarray(value: ChargingCurve | Series | SimulatedSequence) -> xr.Dataset:
+def to_xarray(
+    value: ChargingCurve | Series | SimulatedSequence | StarObservables,
+) -> xr.Dataset:
     """Return a value as an xarray Dataset with coordinates and units.
 
     Raises
@@ -75,5 +79,19 @@ def to_xarray(value: ChargingCurve | Series | SimulatedSequence) -> xr.Dataset:
                 },
                 coords={"time": ("time", np.asarray(value.times_s), {"unit": "s"})},
                 attrs={"engine": value.engine},
+            )
+        case StarObservables():
+            of_time = {
+                f.name: getattr(value, f.name)
+                for f in dataclasses.fields(value)
+                if f.name != "times" and getattr(value, f.name) is not None
+            }
+            of_time |= {
+                name: getattr(value, name) for name in ("switching_cost", "efficiency", "power")
+            }
+            units = {"purity": "", "efficiency": "", "energy_variance": "omega^2"}
+            return xr.Dataset(
+                {k: ("time", v, {"unit": units.get(k, "omega")}) for k, v in of_time.items()},
+                coords={"time": ("time", value.times, {"unit": "model"})},
             )
     raise TypeError(f"{type(value).__name__} has no xarray form")
