@@ -117,7 +117,7 @@ class FullStar:
             steepest = max(abs(angle) for angle, _ in angles.values())
             panels = max(1, math.ceil(steepest / (math.pi / 2) - 1e-9))
             whole = [(3, True), (3, False)]  # a small turn in the middle of its time
-            rule = whole if steepest < 0.35 else [(1, True), (4, True), (1, False)]
+            rule = whole if steepest < 0.35 * (1 - 1e-9) else [(1, True), (4, True), (1, False)]
             turned = 1 if rule is whole else 2
             for _ in range(panels if ticks else 0):
                 for weight, turns in rule:

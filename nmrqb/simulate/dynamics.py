@@ -214,7 +214,7 @@ class StarDynamics:
             math.hypot(angle, 2.0 * math.pi * off) for i, angle, _, off in turns if i in fields
         )
         panels = max(1, math.ceil(steepest / (math.pi / 2.0) - 1e-9))
-        if steepest < _SMALL_TURN:
+        if steepest < _SMALL_TURN * (1.0 - 1e-9):  # the same rule on either side of rounding
             state = self._settled(state, pending.longer(seconds / 2.0, 0.0))
             for isotope, angle, phase, off in turns:
                 if angle or off:
