@@ -3,6 +3,7 @@
 import lmfit
 import numpy as np
 import pytest
+from nist_datasets import CERTIFIED
 
 from nmrqb import fit_curve
 from nmrqb.analysis.curve_fit import with_scale_error
@@ -141,3 +142,31 @@ def test_a_tau_far_below_the_first_step_is_not_identifiable():
     fit = fit_charging(times, energy, 0.05**2 * np.eye(6))
     assert fit.parameters["tau"].value is None
     assert "not identifiable" in fit.parameters["tau"].reason
+
+
+MODELS = {
+    "Misra1a": lambda x, b1, b2: b1 * (1 - np.exp(-b2 * x)),
+    "BoxBOD": lambda x, b1, b2: b1 * (1 - np.exp(-b2 * x)),
+    "Lanczos3": lambda x, b1, b2, b3, b4, b5, b6: (
+        b1 * np.exp(-b2 * x) + b3 * np.exp(-b4 * x) + b5 * np.exp(-b6 * x)
+    ),
+    "MGH17": lambda x, b1, b2, b3, b4, b5: b1 + b2 * np.exp(-x * b4) + b3 * np.exp(-x * b5),
+}
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("name", list(MODELS))
+def test_certified_regressions_are_met_to_six_digits_from_both_starts(name, start):
+    table = CERTIFIED[name]
+    names = [f"b{k}" for k in range(1, len(table["parameters"]) + 1)]
+    fit = fit_curve(
+        MODELS[name],
+        np.array(table["x"]),
+        np.array(table["y"]),
+        dict(zip(names, table["starts"][start], strict=True)),
+    )
+    values = [fit.value(k) for k in names]
+    assert values == pytest.approx(table["parameters"], rel=5e-6)
+    # no sigma was given: it comes from the residuals, as in the certificate
+    errors = [fit.parameters[k].stderr for k in names]
+    assert errors == pytest.approx(table["stderr"], rel=2e-5)

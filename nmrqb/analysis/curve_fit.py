@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import scipy.linalg
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import lmfit
 
 Array = NDArray[np.float64]
+
+#: stands for a residual outside the function's domain
+_FAR = 1e30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +161,32 @@ def fit_curve(
     whiten = _whitener(len(y), sigma, covariance)
 
     def residual(values: Any) -> Array:
-        return whiten(y - function(x, **values.valuesdict()))
+        with np.errstate(all="ignore"):  # a far step may leave the function's domain
+            rest = whiten(y - np.asarray(function(x, **values.valuesdict()), float))
+        return np.clip(np.where(np.isfinite(rest), rest, _FAR), -_FAR, _FAR)
+
+    def room_of(result: Any) -> dict[str, float]:
+        found = result.params.valuesdict()
+        return {n: min(found[n] - start[n].min, start[n].max - found[n]) for n in names}
+
+    def holds(result: Any) -> bool:
+        if not (result.success and np.isfinite(result.chisqr) and result.chisqr < _FAR):
+            return False
+        table = result.params.valuesdict()
+        return _covariance(function, x, table, room_of(result), whiten)[0] is not None
 
     minimiser = lmfit.Minimizer(residual, start, scale_covar=False)
-    found = minimiser.minimize(method="leastsq", ftol=1e-14, xtol=1e-14, gtol=1e-14, max_nfev=20000)
+    tight: dict[str, Any] = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "max_nfev": 20000}
+    # lmfit takes square roots of covariances that are not positive; ours is computed below
+    with catch_warnings():
+        simplefilter("ignore", RuntimeWarning)
+        found = minimiser.minimize(method="leastsq", **tight)
+        if not holds(found):
+            # from far away, steps within a trust region first
+            near = minimiser.minimize(method="least_squares", max_nfev=2000)
+            again = minimiser.minimize(method="leastsq", params=near.params, **tight)
+            if again.chisqr < found.chisqr:
+                found = again
     values: dict[str, float] = found.params.valuesdict()
     best = np.asarray(function(x, **values), float)
     residuals = whiten(y - best)
@@ -179,8 +205,7 @@ def fit_curve(
                 f"residuals exceed the stated errors {scale:.3g} times: standard errors are "
                 "scaled by this factor"
             )
-    room = {n: min(values[n] - start[n].min, start[n].max - values[n]) for n in names}
-    matrix, reason = _covariance(function, x, values, room, whiten)
+    matrix, reason = _covariance(function, x, values, room_of(found), whiten)
     if not (found.success and np.isfinite(best).all()):
         reason = "the fit did not converge"
     table: dict[str, FittedParameter] = {}
