@@ -141,6 +141,12 @@ class Spectrometer:
         Complex points of one FID, entries of one list.
     crusher_residual : float
         What a crusher leaves of the signal that it should destroy.
+    crusher_gradient_tesla_per_m, maximum_gradient_tesla_per_m : float or None
+        Strength of a crusher and of the full gradient.
+    maximum_gradient_duty : float or None
+        Largest share of one scan with a gradient.
+    maximum_loop_count, maximum_events : int or None
+        Largest count of a hardware loop; most events of one scan, loops not unrolled.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -157,6 +163,11 @@ class Spectrometer:
     maximum_points: int
     maximum_list: int
     crusher_residual: float = 0.0
+    crusher_gradient_tesla_per_m: Annotated[float, Unit("field gradient", above=0.0)] | None = None
+    maximum_gradient_tesla_per_m: Annotated[float, Unit("field gradient", above=0.0)] | None = None
+    maximum_gradient_duty: float | None = None
+    maximum_loop_count: int | None = None
+    maximum_events: int | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -169,6 +180,15 @@ class Spectrometer:
             raise ValueError("`maximum_points` and `maximum_list` must be at least 1")
         if not 0.0 <= self.crusher_residual <= 0.5:
             raise ValueError(f"`crusher_residual` must be 0 to 0.5, but is {self.crusher_residual}")
+        duty = self.maximum_gradient_duty
+        if duty is not None and not 0.0 < duty <= 1.0:
+            raise ValueError(
+                f"`maximum_gradient_duty` must be above 0 and at most 1, but is {duty}"
+            )
+        for name in ("maximum_loop_count", "maximum_events"):
+            most = getattr(self, name)
+            if most is not None and most < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {most}")
 
     def channel(self, isotope: str) -> Channel:
         """Return the channel of a nucleus.
