@@ -39,7 +39,7 @@ def notes_of(job: Job, channels: dict[str, str], listed: str) -> dict[str, str]:
         "list": listed,
         "reference_row": "" if program.reference is None else "0",
         "row_times_s": " ".join(f"{t:.12g}" for t in job.row_times_s),
-        "row_order": f"random, seed {job.seed}; rows of the protocol: {order}",
+        "row_order": f"random, seed {job.seed}, rows of the protocol: {order}",
         "phase_cycle": f"{len(job.cycle)} step(s), the receiver with the read pulse",
         "delta_s": " ".join(waits),
     }

@@ -25,7 +25,8 @@ def with_one_loop(rows: dict[int, Events]) -> dict[int, Events]:
         extra = len(longest) - len(shortest)
         if not extra:
             return rows
-        start = _common(longest, shortest)
+        # dead time and acquisition are nobody's part
+        start = min(_common(longest, shortest), len(shortest) - 2)
         before, after = longest[: start + extra], longest[start + extra :]
         loop = None
     split = min(len(before), len(shortest) - len(after))
@@ -94,9 +95,10 @@ def with_optional_part(
     extra = len(whole) - len(rest)
     forms, fewer = [form(e) for e in whole], [form(e) for e in rest]
     start = 0
-    while start < len(rest) and forms[start] == fewer[start]:
+    # dead time and acquisition are nobody's part
+    while start < len(rest) - 2 and forms[start] == fewer[start]:
         start += 1
-    if not extra or forms[start + extra :] != fewer[start:]:
+    if not extra or forms[start + extra :] != fewer[start:] or whole[-2:] != rest[-2:]:
         return rows
     part = slice(start, start + extra)
     shaped = dict(rows)

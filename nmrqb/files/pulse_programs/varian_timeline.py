@@ -34,7 +34,7 @@ _DECLARED = re.compile(
     r'(?:double (\w+) = getval\("(\w+)"\)|int (\w+) = \(int\) \(getval\("(\w+)"\) \+ 0\.5\)|'
     r'int (\w+) = getval\("(\w+)"\) > 0\.5);'
 )
-_IF = re.compile(r"if \((\w+)(?: > 0)?\) \{")
+_IF = re.compile(r"if \((\w+)(?:(?: - (\d+))? > 0)?\) \{")
 _COUNT = re.compile(r"initval\(\(double\) \((\w+)(?: - (\d+))?\), (v\d+)\);")
 _LOOP = re.compile(r"loop\((v\d+), (v\d+)\);")
 _LEVEL = re.compile(rf"nq_(observe|decoupler)_level\(nq_level\((\w+), (\w+), ({_NUMBER})\)\);")
@@ -50,6 +50,7 @@ _OPENING = "void pulsesequence(void)\n{\n"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Branch:
     condition: str
+    less: int
     then: _Block
     otherwise: _Block
 
@@ -132,7 +133,11 @@ class VarianProgram:
                 otherwise: _Block = ()
                 if self.lines[self.position - 1] == "} else {":
                     otherwise = self._block(("}",))
-                found.append(_Branch(condition=match[1], then=then, otherwise=otherwise))
+                found.append(
+                    _Branch(
+                        condition=match[1], less=int(match[2] or 0), then=then, otherwise=otherwise
+                    )
+                )
             elif match := _LOOP.fullmatch(line):
                 body = self._block((f"endloop({match[2]});",))
                 found.append(_Loop(counter=match[1], body=body))
@@ -168,7 +173,7 @@ class VarianProgram:
         nodes: list[Node] = []
         for part in block:
             if isinstance(part, _Branch):
-                truth = self.values[part.condition] > 0
+                truth = self.values[part.condition] > part.less
                 nodes += self._run(part.then if truth else part.otherwise)
             elif isinstance(part, _Loop):
                 body = self._run(part.body)

@@ -306,6 +306,9 @@ class VarianWriter:
             found[name] = [
                 str(e) if letter == "l" else plain(seconds(e, self.tick_s)) for e in entries
             ]
+        if not found and len(self.job.program.rows) > 1:
+            # equal rows are rows all the same
+            found["nqrow"] = [str(k) for k in range(len(self.job.program.rows))]
         return found
 
     @property
@@ -313,7 +316,7 @@ class VarianWriter:
         """A macro that creates and sets the arrays."""
         lines = [f'"{self.job.stem}: arrays of the rows"']
         for name, entries in self.arrays.items():
-            kind = "integer" if name.startswith(("nql", "nqref")) else "delay"
+            kind = "integer" if name.startswith(("nql", "nqr")) else "delay"
             lines.append(f"create('{name}','{kind}')")
             lines.append(f"{name}={','.join(entries)}")
         joined = ",".join(self.arrays)
