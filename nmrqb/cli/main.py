@@ -135,6 +135,8 @@ def compile_to(
     """
     from nmrqb.files.pulse_programs.export import export, refused
     from nmrqb.files.results import check_output
+    from nmrqb.files.shipped import find_file
+    from nmrqb.files.toml import read_bytes
     from nmrqb.report.sequence_to_scale import sequence_pictures
     from nmrqb.studies.plan import make_plan
 
@@ -149,8 +151,14 @@ def compile_to(
         )
         _show(refused(made.compiled, target, error), words, as_json)
         return NO
-    pictures = sequence_pictures(made.compiled.sequences[-1])
-    exported.write(folder, overwrite=overwrite, more=pictures)
+    named = {
+        "protocol": _named(protocol),
+        "register": made.protocol.register,
+        "spectrometer": made.protocol.spectrometer,
+    }
+    inputs = {f"inputs/{k}.toml": read_bytes(find_file(k, name)) for k, name in named.items()}
+    more = sequence_pictures(made.compiled.sequences[-1]) | inputs
+    exported.write(folder, overwrite=overwrite, more=more)
     _show(exported.to_result(), str(exported), as_json)
     if not as_json:
         click.echo(f"start with {folder / 'checklist.txt'}")

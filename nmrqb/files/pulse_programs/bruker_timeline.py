@@ -76,8 +76,11 @@ class BrukerProgram:
         self.phases: dict[str, list[float]] = {}
         self.code: list[str] = []
         self.labels: dict[str, int] = {}
-        for raw in program.splitlines():
-            self._read(raw)
+        try:
+            for raw in program.splitlines():
+                self._read(raw)
+        except KeyError as error:
+            raise InputError("is not defined", key=str(error.args[0])) from None
         self.loops: dict[int, list[int]] = {}
         for position, statement in enumerate(self.code):
             if match := _LO.fullmatch(statement):
@@ -169,6 +172,12 @@ class BrukerProgram:
 
         Housekeeping between scans (literal waits with every channel off) is left out.
         """
+        try:
+            yield from self._rows(scan)
+        except KeyError as error:
+            raise InputError("is not defined", key=str(error.args[0])) from None
+
+    def _rows(self, scan: int) -> Iterator[Timeline]:
         self.index = dict.fromkeys(self.lists, 0)
         self.on: dict[str, Field] = {}
         self.level: dict[str, str] = {}

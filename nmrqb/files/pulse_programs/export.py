@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from nmrqb.compiler.compile import CompiledProtocol
 from nmrqb.compiler.hazards import rf_energy
@@ -16,13 +16,13 @@ from nmrqb.files.pulse_programs.bruker_timeline import BrukerProgram
 from nmrqb.files.pulse_programs.bruker_writer import BrukerWriter
 from nmrqb.files.pulse_programs.checklist import checklist
 from nmrqb.files.pulse_programs.job import Job, digest_of
-from nmrqb.files.pulse_programs.rows import programs_of
+from nmrqb.files.pulse_programs.rows import phase_deg, programs_of
 from nmrqb.files.pulse_programs.tables import bruker_table, varian_table
 from nmrqb.files.pulse_programs.timeline import first_difference, sequence_timeline
 from nmrqb.files.pulse_programs.varian_timeline import VarianProgram
 from nmrqb.files.pulse_programs.varian_writer import VarianWriter
 from nmrqb.files.results import output_folder, to_json, write_atomically
-from nmrqb.sequence.events import PulseSequence, Saturation
+from nmrqb.sequence.events import Pulse, PulseSequence, Saturation, SimultaneousPulses
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import SpinRegister
 
@@ -130,7 +130,11 @@ def export(
     LimitError
         Where a limit of the spectrometer is violated (every one is listed), or for events that
         exist in simulation only.
+    ValueError
+        For an unknown `target`.
     """
+    if target not in get_args(Target):
+        raise ValueError(f"`target` must be one of {get_args(Target)}, but is {target!r}")
     refuse_violations(compiled, spectrometer)
     seed = int(digest_of(compiled, register, spectrometer)[:8], 16)
     jobs = tuple(
@@ -275,9 +279,38 @@ def _notes(jobs: tuple[Job, ...]) -> list[str]:
         found.append(
             f"a saturation ends {off_us:.4g} us early: its RF is switched off in that time"
         )
+    found += _unequal_heating(job)
+    if any(
+        abs(100.0 * phase - round(100.0 * phase)) > 1e-6
+        for phase in (phase_deg(p.phase_rad) for p in _pulses(job.compiled))
+    ):
+        found.append("phases are rounded to 0.01 degrees")
     if job.compiled.reference is None:
         found.append("no reference row: the protocol has no [reference]")
     return found
+
+
+def _unequal_heating(job: Job) -> list[str]:
+    """Say so where the rows send different RF energies to the probe."""
+    energies = [rf_energy(s, job.spectrometer) for s in job.compiled.sequences]
+    found = []
+    for nucleus in job.nuclei:
+        joules = [energy.get(nucleus, 0.0) for energy in energies]
+        low, high = min(joules), max(joules)
+        if high > 1.01 * low:
+            found.append(
+                f"RF heating differs between rows: {nucleus} {low:.3g} to {high:.3g} J a scan"
+            )
+    return found
+
+
+def _pulses(compiled: CompiledProtocol) -> Iterator[Pulse]:
+    for sequence in _sequences(compiled):
+        for event, _ in sequence.walk():
+            if isinstance(event, Pulse):
+                yield event
+            elif isinstance(event, SimultaneousPulses):
+                yield from event.pulses
 
 
 def _program_result(job: Job) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def varian_table(writer: VarianWriter) -> str:
         ("sw", _width_hz(job), "Hz", "spectral width"),
         ("dm", "ny", "", "decoupler: off in status A, on in status B (acquisition)"),
         ("dmm", "cw", "", "decoupler modulation: cw in A, waltz in B"),
+        *_varian_decoupling(job),
         ("ss", "0", "", "no dummy scans: every scan begins fully relaxed"),
         ("nt", str(job.compiled.protocol.scans), "", _scans(job)),
         ("gain", CALIBRATE, "dB", "CALIBRATE on row 0; the same in all rows"),
@@ -130,6 +131,17 @@ def varian_table(writer: VarianWriter) -> str:
     if any("shaped_pulse" in line for line in writer.body):
         rows.append(("nq_inversion", CALIBRATE, "", "shape file: the measured inversion"))
     return table_text(f"parameters of {job.stem}", rows)
+
+
+def _varian_decoupling(job: Job) -> list[Row]:
+    rows: list[Row] = []
+    for nucleus in job.acquire.decoupled:
+        channel = job.spectrometer.channel(nucleus)
+        weaker = math.sqrt(channel.decoupling_power_watt / channel.pulse_power_watt)
+        wide = f"{weaker / channel.pulse_90_s:.6g}"
+        text = f"1/(90 degrees of {nucleus} at the decoupling level, which the sequence sets)"
+        rows.append(("dmf", wide, "Hz", text))
+    return rows
 
 
 def gradient_percent(job: Job, site: int) -> float:

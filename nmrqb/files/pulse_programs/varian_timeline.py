@@ -157,7 +157,10 @@ class VarianProgram:
         self.receiver: str | None = None
         self.on: dict[str, Field] = {}
         self.acquired = 0
-        timeline = self._run(self.code)
+        try:
+            timeline = self._run(self.code)
+        except KeyError as error:
+            raise InputError("is not defined", key=str(error.args[0])) from None
         if self.on:
             raise InputError("a channel is still on at the end", key=", ".join(self.on))
         if self.acquired != 1:
