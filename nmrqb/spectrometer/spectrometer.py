@@ -65,6 +65,8 @@ class Channel:
         Mean RF power over one scan above which the sample or the probe heats noticeably.
     filling_quality : float or None
         Filling factor times quality factor of the coil, for radiation damping.
+    reversed_phase : bool
+        True where a test has shown that phases of this channel turn against those of the others.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -85,6 +87,7 @@ class Channel:
     maximum_saturation_s: Annotated[float, Unit("time", above=0.0)] | None = None
     maximum_mean_power_watt: Annotated[float, Unit("power", above=0.0)] | None = None
     filling_quality: float | None = None
+    reversed_phase: bool = False
 
     def __post_init__(self) -> None:
         nucleus(self.nucleus)
@@ -114,6 +117,19 @@ class Channel:
     def inversion(self, kind: InversionKind) -> InversionPulse | None:
         """Return the measured inversion pulse of a kind, if there is one."""
         return next((pulse for pulse in self.inversions if pulse.kind == kind), None)
+
+    @property
+    def is_phase_mirrored(self) -> bool:
+        """True where the phase f of a pulse in the frame of the spins is -f on the console.
+
+        A field cos(w t + f) turns with the spins where gamma has one sign and against them where
+        it has the other: between nuclei of opposite signs y of one is -y of the other.
+
+        References
+        ----------
+        M. H. Levitt, J. Magn. Reson. 126, 164 (1997).
+        """
+        return (nucleus(self.nucleus).sign < 0) != self.reversed_phase
 
     def power_at(self, nutation_hz: float) -> float:
         """Return the power in watt of a nutation frequency, from the calibrated pulse."""

@@ -6,7 +6,7 @@ import textwrap
 
 from nmrqb.compiler.limits import rf_duty
 from nmrqb.files.pulse_programs.job import Job
-from nmrqb.files.pulse_programs.notes import NOT_RUN
+from nmrqb.files.pulse_programs.notes import NOT_RUN, mirrored_nuclei
 from nmrqb.files.pulse_programs.tables import longest_quarter_s
 from nmrqb.files.pulse_programs.text import harmless, version
 from nmrqb.units import format_quantity
@@ -17,7 +17,7 @@ _BRUKER = {
         "copy pp/ to the user's pulse programs and lists/ to the user's lists; make a 2D data set "
         "(pseudo-2D, FnMODE QF) and set every parameter of *.parameters.txt"
     ),
-    "look": "look at every branch in the pulse program display before anything is transmitted",
+    "look": "look at every branch in the pulse program display",
     "low": (
         "divide PLW1 and PLW2 by 100 (20 dB): every other power of the program follows from them"
     ),
@@ -30,7 +30,7 @@ _VARIAN = {
         "copy psglib/ and maclib/ to your vnmrsys, run seqgen, set every parameter of "
         "*.parameters.txt, then run the macro of the arrays"
     ),
-    "look": "look at every array element with dps before anything is transmitted",
+    "look": "look at every array element with dps",
     "low": "lower tpwr and pplvl by 20: every other level of the sequence follows from them",
     "gain": "gain",
     "scan": "nt = 1",
@@ -75,6 +75,8 @@ def checklist(jobs: tuple[Job, ...], target: str, notes: tuple[str, ...]) -> str
         Measured inversion pulses, where the program uses one: name your shape, and make sure that
         it was measured with the length and the peak power of the spectrometer file.
 
+        {_phase_sense(job)}
+
         Before anything is transmitted: {words["look"]}.
 
         Low power first: {words["low"]}; {words["scan"]}, the shortest row, reflected power and
@@ -115,6 +117,18 @@ def checklist(jobs: tuple[Job, ...], target: str, notes: tuple[str, ...]) -> str
         "",
     ]
     return "\n".join(lines)
+
+
+def _phase_sense(job: Job) -> str:
+    mirrored = ", ".join(mirrored_nuclei(job)) or "no nucleus"
+    return (
+        "Sense of the phases: y of a nucleus with gamma < 0 is -y of one with gamma > 0 on a "
+        f"console that treats its channels alike; so phases of {mirrored} are negated here. Test "
+        "it once for the pair of channels: one refocused INEPT (protocol inept_*) must give the "
+        "predicted sign; with the wrong sense it has the opposite one, and an exchange becomes a "
+        "double-quantum one that charges where it should discharge. Then say reversed_phase = true "
+        "for one of the two channels in the spectrometer file, and export again."
+    )
 
 
 def _wrapped(mark: str, text: str) -> str:

@@ -16,6 +16,7 @@ from nmrqb.files.pulse_programs.bruker_timeline import BrukerProgram
 from nmrqb.files.pulse_programs.bruker_writer import BrukerWriter
 from nmrqb.files.pulse_programs.checklist import checklist
 from nmrqb.files.pulse_programs.job import Job, digest_of
+from nmrqb.files.pulse_programs.notes import mirrored_nuclei
 from nmrqb.files.pulse_programs.rows import phase_deg, programs_of
 from nmrqb.files.pulse_programs.tables import bruker_table, varian_table
 from nmrqb.files.pulse_programs.timeline import first_difference, sequence_timeline
@@ -279,6 +280,13 @@ def _notes(jobs: tuple[Job, ...]) -> list[str]:
         found.append(
             f"a saturation ends {off_us:.4g} us early: its RF is switched off in that time"
         )
+    mirrored = mirrored_nuclei(job)
+    if 0 < len(mirrored) < len(job.nuclei):
+        found.append(
+            f"phases of {', '.join(mirrored)} are negated: its gyromagnetic ratio has the other "
+            "sign, or the spectrometer file says that the channel is reversed; test it (checklist)"
+        )
+    found += _off_resonance(job)
     found += _unequal_heating(job)
     if any(
         abs(100.0 * phase - round(100.0 * phase)) > 1e-6
@@ -288,6 +296,21 @@ def _notes(jobs: tuple[Job, ...]) -> list[str]:
     if job.compiled.reference is None:
         found.append("no reference row: the protocol has no [reference]")
     return found
+
+
+def _off_resonance(job: Job) -> list[str]:
+    """Say so where the receiver's carrier is not on the line: pulses share it."""
+    said = job.compiled.protocol.fid.carrier_ppm
+    species = job.register.species(job.acquire.nucleus)
+    if said is None or said == species.shift_ppm:
+        return []
+    base_hz = species.nucleus.larmor_hz(job.register.field_tesla.value)
+    offset_hz = (species.shift_ppm - said) * base_hz * 1e-6
+    words = (
+        f"the carrier lies {abs(offset_hz):.3g} Hz from the {species.isotope} line, and pulses and "
+        "spin locks share it with the receiver: the simulation has them on resonance"
+    )
+    return [words]
 
 
 def _unequal_heating(job: Job) -> list[str]:

@@ -96,6 +96,11 @@ class Job:
             return _CYCLE[:1]
         return _CYCLE if scans % 4 == 0 else _CYCLE[:2] if scans % 2 == 0 else _CYCLE[:1]
 
+    def console_phase_deg(self, nucleus: str, phase_rad: float) -> float:
+        """Return the phase that a console must be told for a phase in the frame of the spins."""
+        mirrored = self.spectrometer.channel(nucleus).is_phase_mirrored
+        return phase_deg(-phase_rad if mirrored else phase_rad)
+
     @property
     def axis(self) -> tuple[float, ...]:
         """Value of the swept quantity of every row in order; the reference's entry is 0."""
@@ -244,13 +249,14 @@ class Walk:
             nucleus=pulse.nucleus,
             ticks=ticks,
             scale=pulse.amplitude_scale,
-            phase_deg=phase_deg(pulse.phase_rad),
+            phase_deg=self.job.console_phase_deg(pulse.nucleus, pulse.phase_rad),
             cycled=cycled,
         )
 
     def _lock(self, lock: SpinLock, isotope: str, ticks: Ticks) -> Shot:
         scale = lock.nutation_hz * 4.0 * self.job.spectrometer.channel(isotope).pulse_90_s
-        return Shot(nucleus=isotope, ticks=ticks, scale=scale, phase_deg=phase_deg(lock.phase_rad))
+        phase = self.job.console_phase_deg(isotope, lock.phase_rad)
+        return Shot(nucleus=isotope, ticks=ticks, scale=scale, phase_deg=phase)
 
     def _saturation(self, event: Saturation, ticks: Ticks) -> None:
         channel = self.job.spectrometer.channel(event.nucleus)

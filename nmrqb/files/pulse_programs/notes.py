@@ -41,6 +41,12 @@ def notes_of(job: Job, channels: dict[str, str], listed: str) -> dict[str, str]:
         "row_times_s": " ".join(f"{t:.12g}" for t in job.row_times_s),
         "row_order": f"random, seed {job.seed}, rows of the protocol: {order}",
         "phase_cycle": f"{len(job.cycle)} step(s), the receiver with the read pulse",
+        "mirrored_phases": " ".join(mirrored_nuclei(job)),
         "delta_s": " ".join(waits),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def mirrored_nuclei(job: Job) -> tuple[str, ...]:
+    """Return the nuclei whose phases are negated on the console (gamma < 0)."""
+    return tuple(n for n in job.nuclei if job.spectrometer.channel(n).is_phase_mirrored)

@@ -274,6 +274,11 @@ class _Clock:
     def _calibrated(self, isotope: str) -> float:
         return self.spectrometer.channel(isotope).pulse_power_watt
 
+    def _turn(self, isotope: str, phase_rad: float) -> float:
+        """Return a phase in degrees as the console counts it."""
+        sense = -1.0 if self.spectrometer.channel(isotope).is_phase_mirrored else 1.0
+        return sense * math.degrees(phase_rad)
+
     def _pulse(self, pulse: Pulse) -> Field:
         # a negative angle turns the other way: the phase half a turn on
         back = 180.0 if pulse.angle_rad * pulse.amplitude_scale < 0.0 else 0.0
@@ -281,7 +286,7 @@ class _Clock:
         return Field(
             nucleus=pulse.nucleus,
             mode="pulse",
-            phase_deg=(math.degrees(pulse.phase_rad) + back + shift) % 360.0,
+            phase_deg=(self._turn(pulse.nucleus, pulse.phase_rad) + back + shift) % 360.0,
             power=pulse.amplitude_scale**2,
         )
 
@@ -290,7 +295,7 @@ class _Clock:
         return Field(
             nucleus=isotope,
             mode="pulse",
-            phase_deg=math.degrees(lock.phase_rad) % 360.0,
+            phase_deg=self._turn(isotope, lock.phase_rad) % 360.0,
             power=power / self._calibrated(isotope),
         )
 

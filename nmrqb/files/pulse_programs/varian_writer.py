@@ -11,7 +11,6 @@ import math
 from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.job import Job, Shot, Ticks, Walk
 from nmrqb.files.pulse_programs.notes import NOT_RUN, notes_of
-from nmrqb.files.pulse_programs.rows import phase_deg
 from nmrqb.files.pulse_programs.text import harmless, plain, seconds
 from nmrqb.sequence.events import Pulse
 
@@ -289,7 +288,9 @@ class VarianWriter:
 
     def _read_quarter(self) -> int:
         read = self.job.program.events[0][-3]
-        return round(phase_deg(read.phase_rad) / 90.0) % 4 if isinstance(read, Pulse) else 0
+        if not isinstance(read, Pulse):
+            return 0
+        return round(self.job.console_phase_deg(read.nucleus, read.phase_rad) / 90.0) % 4
 
     def _braces(self, start: int) -> str:
         return "{" + ", ".join(str((start + step) % 4) for step in self.cycle) + "}"
