@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from nmrqb import compile_protocol, read_protocol, read_register, read_spectrometer
@@ -23,6 +24,13 @@ from nmrqb.sequence.events import (
     Segment,
     SimultaneousPulses,
     SpinLock,
+)
+
+#: an experiment is large and shrinks slowly: what fails is reported as it was found
+SLOW = settings(
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 NUCLEI = ("31P", "1H")
@@ -64,6 +72,17 @@ def exportable():
             continue
         found.append(name)
     return tuple(found)
+
+
+def hostile_exports(text, target):
+    job_of, register, console = compiled("asymptotic_native_trimethyl_phosphate")
+    for field in ("name", "description"):
+        protocol = dataclasses.replace(job_of.protocol, **{field: text})
+        yield export(dataclasses.replace(job_of, protocol=protocol), register, console, target)
+    yield export(job_of, dataclasses.replace(register, name=text or "-"), console, target)
+    yield export(
+        job_of, register, dataclasses.replace(console, name=text, description=text), target
+    )
 
 
 @functools.cache

@@ -4,8 +4,8 @@ import dataclasses
 import re
 
 import pytest
-from exports import HOSTILE, compiled, exportable, legal_experiments
-from hypothesis import HealthCheck, Phase, given, settings
+from exports import HOSTILE, SLOW, compiled, exportable, hostile_exports, legal_experiments
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmrqb.errors import InputError, LimitError
@@ -20,13 +20,6 @@ from nmrqb.files.pulse_programs.timeline import (
 from nmrqb.files.shipped import shipped_names
 
 TARGETS = ("bruker", "varian")
-#: an experiment is large and shrinks slowly: what fails is reported as it was found
-SLOW = settings(
-    max_examples=60,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 
 def wanted(exported):
@@ -72,13 +65,13 @@ def test_what_exists_in_simulation_only_is_refused_with_what_to_use_instead():
             export(*compiled(name), "bruker")
 
 
-@SLOW
+@settings(SLOW, max_examples=60)
 @given(legal_experiments(quarters=False))
 def test_any_legal_sequence_is_the_same_on_a_bruker_console(experiment):
     agree(export(*experiment, "bruker"))
 
 
-@SLOW
+@settings(SLOW, max_examples=60)
 @given(legal_experiments())
 def test_any_legal_sequence_is_the_same_on_a_varian_console(experiment):
     agree(export(*experiment, "varian"))
@@ -250,17 +243,6 @@ def test_no_power_is_typed_in_watts():
 
 
 # ---- users' text
-
-
-def hostile_exports(text, target):
-    job_of, register, console = compiled("asymptotic_native_trimethyl_phosphate")
-    for field in ("name", "description"):
-        protocol = dataclasses.replace(job_of.protocol, **{field: text})
-        yield export(dataclasses.replace(job_of, protocol=protocol), register, console, target)
-    yield export(job_of, dataclasses.replace(register, name=text or "-"), console, target)
-    yield export(
-        job_of, register, dataclasses.replace(console, name=text, description=text), target
-    )
 
 
 def bare(exported):

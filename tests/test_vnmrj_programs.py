@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from exports import HOSTILE, compiled, exportable
-from test_pulse_programs import hostile_exports
+from exports import HOSTILE, SLOW, compiled, exportable, hostile_exports, legal_experiments
+from hypothesis import given, settings
 
 from nmrqb.files.pulse_programs.export import export
 from nmrqb.files.pulse_programs.parameter_table import parse_table
@@ -144,13 +144,13 @@ def parameters(files, job, row):
     return found
 
 
-@pytest.mark.parametrize("name", exportable())
-def test_the_compiled_sequence_does_what_the_protocol_says(gcc, tmp_path, name):
-    exported = export(*compiled(name), "varian")
+def runs_as_meant(gcc, folder, exported):
+    """Assert that the compiled program tells the console what the sequences say."""
     for job in exported.jobs[:3]:
-        program = built(gcc, exported.files[f"psglib/{job.stem}.c"], tmp_path)
-        rows = [job.compiled.reference, *(job.compiled.sequences[k] for k in job.program.rows)]
-        for row, sequence in enumerate(rows):
+        program = built(gcc, exported.files[f"psglib/{job.stem}.c"], folder)
+        reference = job.compiled.reference
+        rows = [job.compiled.sequences[k] for k in job.program.rows]
+        for row, sequence in enumerate(rows if reference is None else [reference, *rows]):
             known = parameters(exported.files, job, row)
             for scan, step in enumerate(job.cycle):
                 words = "\n".join([str(scan), *(f"{k} {v}" for k, v in known.items())])
@@ -169,6 +169,18 @@ def test_the_compiled_sequence_does_what_the_protocol_says(gcc, tmp_path, name):
                 )
                 (nodes,) = listener.stack
                 assert first_difference(normalised(tuple(nodes)), meant) is None
+
+
+@pytest.mark.parametrize("name", exportable())
+def test_the_compiled_sequence_does_what_the_protocol_says(gcc, tmp_path, name):
+    runs_as_meant(gcc, tmp_path, export(*compiled(name), "varian"))
+
+
+@settings(SLOW, max_examples=12)
+@given(legal_experiments())
+def test_any_compiled_sequence_does_what_the_events_say(gcc, tmp_path_factory, experiment):
+    folder = tmp_path_factory.mktemp("made-up")
+    runs_as_meant(gcc, folder, export(*experiment, "varian"))
 
 
 def test_hostile_text_still_compiles_without_a_warning(gcc, tmp_path):

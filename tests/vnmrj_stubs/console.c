@@ -8,6 +8,7 @@
 enum { FIRST_TABLE = 100 };
 
 codeint v1 = 1, v2 = 2, v3 = 3, v4 = 4, v5 = 5, v6 = 6, v7 = 7, v8 = 8;
+codeint v9 = 9, v10 = 10, v11 = 11, v12 = 12, v13 = 13, v14 = 14;
 codeint t1 = FIRST_TABLE + 1, t2 = FIRST_TABLE + 2;
 codeint zero = 50, one = 51, two = 52, three = 53;
 double np, sw;

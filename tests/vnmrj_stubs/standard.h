@@ -5,7 +5,7 @@
 
 typedef int codeint;
 
-extern codeint v1, v2, v3, v4, v5, v6, v7, v8;
+extern codeint v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14;
 extern codeint t1, t2;
 extern codeint zero, one, two, three;
 extern double np, sw;

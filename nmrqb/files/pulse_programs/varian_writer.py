@@ -20,28 +20,24 @@ CALIBRATED = (("pw90", "tpwr"), ("pp", "pplvl"))
 _LEVEL = ("nq_observe_level", "nq_decoupler_level")
 SHAPE = "nq_inversion"
 
-_HELPERS = """\
+_LEVEL_HELPER = """\
 /* level (dB) at which a 90 degree pulse lasts `wanted` seconds instead of `calibrated` */
 static double nq_level(double full, double calibrated, double wanted)
 {
     return full + 20.0 * log10(calibrated / wanted);
 }
-
-/* coarse attenuator in whole dB, the rest by the linear modulator */
-static void nq_observe_level(double decibel)
-{
-    double coarse = ceil(decibel - 1.0e-9);
-    obspower(coarse);
-    obspwrf(4095.0 * pow(10.0, (decibel - coarse) / 20.0));
-}
-
-static void nq_decoupler_level(double decibel)
-{
-    double coarse = ceil(decibel - 1.0e-9);
-    decpower(coarse);
-    decpwrf(4095.0 * pow(10.0, (decibel - coarse) / 20.0));
-}
 """
+#: of one channel: coarse attenuator in whole dB, the rest by the linear modulator
+_SET_HELPER = """\
+static void {name}(double decibel)
+{{
+    double coarse = ceil(decibel - 1.0e-9);
+    {prefix}power(coarse);
+    {prefix}pwrf(4095.0 * pow(10.0, (decibel - coarse) / 20.0));
+}}
+"""
+#: real-time variables v1, v2, ... of VnmrJ: two for each loop
+_DEEPEST = 21
 
 
 class VarianWriter:
@@ -121,6 +117,8 @@ class VarianWriter:
         number = None
         if not once:
             self.depth += 1
+            if self.depth > _DEEPEST:
+                raise LimitError(f"loops must be nested at most {_DEEPEST} deep")
             number = 2 * self.depth - 1
             self._say(f"initval((double) ({count}), v{number});")
             self._say(f"loop(v{number}, v{number + 1});")
@@ -254,7 +252,7 @@ class VarianWriter:
                 "",
                 *(line for line in tables if line),
                 "",
-                _HELPERS,
+                *self._helpers(),
                 "void pulsesequence(void)",
                 "{",
                 *self._declarations(),
@@ -268,6 +266,15 @@ class VarianWriter:
                 "",
             ]
         )
+
+    def _helpers(self) -> list[str]:
+        """Return the functions that the body calls; a compiler complains about others."""
+        found = [
+            _SET_HELPER.format(name=name, prefix=prefix)
+            for name, prefix in zip(_LEVEL, ("obs", "dec"), strict=True)
+            if any(f"{name}(" in line for line in self.body)
+        ]
+        return [_LEVEL_HELPER, *found] if found else []
 
     def _declarations(self) -> list[str]:
         found = []
