@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nmrqb.battery.charging import ChargingCurve as ChargingCurve
     from nmrqb.compiler.compile import compile_protocol as compile_protocol
     from nmrqb.files.convert import to_xarray as to_xarray
+    from nmrqb.files.pulse_programs.export import export as export
     from nmrqb.files.toml import read_protocol as read_protocol
     from nmrqb.files.toml import read_register as read_register
     from nmrqb.files.toml import read_spectrometer as read_spectrometer
@@ -34,6 +35,7 @@ _HOMES = {
     "SpinRegister": "nmrqb.spins.register",
     "compile_protocol": "nmrqb.compiler.compile",
     "draw": "nmrqb.report.figures",
+    "export": "nmrqb.files.pulse_programs.export",
     "fit_curve": "nmrqb.analysis.curve_fit",
     "fit_series": "nmrqb.analysis.series_fit",
     "read_protocol": "nmrqb.files.toml",

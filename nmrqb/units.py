@@ -30,7 +30,18 @@ UNITS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 #: endings of field names that state a unit; the same noun in a file goes without
-_SUFFIXES = ("_per_s", "_s", "_hz", "_tesla", "_kelvin", "_rad", "_ppm", "_watt", "_molar")
+_SUFFIXES = (
+    "_per_s",
+    "_tesla_per_m",
+    "_s",
+    "_hz",
+    "_tesla",
+    "_kelvin",
+    "_rad",
+    "_ppm",
+    "_watt",
+    "_molar",
+)
 
 
 def file_key(field: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from nmrqb import __version__
-from nmrqb.errors import InputError, NmrqbError, Problem, one_line
+from nmrqb.errors import InputError, LimitError, NmrqbError, Problem, one_line
 
 OK, NO, BAD = 0, 1, 2
 
@@ -117,6 +117,53 @@ def plan(protocol: str, as_json: bool) -> int:
         lines.append(f"  cycles to saturation (99 %): {prediction.cycles_to_saturation}")
     _show(table, "\n".join(lines), as_json)
     return NO if compiled.violations else OK
+
+
+@commands.command("compile")
+@click.argument("protocol")
+@click.option(
+    "--to", "target", type=click.Choice(["bruker", "varian"]), required=True, help="The console."
+)
+@_out
+@_overwrite
+@_json
+def compile_to(
+    protocol: str, target: Any, output: str | None, overwrite: bool, as_json: bool
+) -> int:
+    """Export PROTOCOL as pulse programs, lists, parameter tables and a checklist.
+
+    Where a limit of the spectrometer is violated nothing is written (exit code 1).
+    """
+    from nmrqb.files.pulse_programs.export import export, refused
+    from nmrqb.files.results import check_output
+    from nmrqb.files.shipped import find_file
+    from nmrqb.files.toml import read_bytes
+    from nmrqb.report.sequence_to_scale import sequence_pictures
+    from nmrqb.studies.plan import make_plan
+
+    folder = _folder(output)
+    check_output(folder, overwrite=overwrite)
+    made = make_plan(_named(protocol))
+    try:
+        exported = export(made.compiled, made.register, made.spectrometer, target)
+    except LimitError as error:
+        words = "\n".join(
+            [f"not exported: {made.protocol.name}", *(f"  {p}" for p in error.problems)]
+        )
+        _show(refused(made.compiled, target, error), words, as_json)
+        return NO
+    named = {
+        "protocol": _named(protocol),
+        "register": made.protocol.register,
+        "spectrometer": made.protocol.spectrometer,
+    }
+    inputs = {f"inputs/{k}.toml": read_bytes(find_file(k, name)) for k, name in named.items()}
+    more = sequence_pictures(made.compiled.sequences[-1]) | inputs
+    exported.write(folder, overwrite=overwrite, more=more)
+    _show(exported.to_result(), str(exported), as_json)
+    if not as_json:
+        click.echo(f"start with {folder / 'checklist.txt'}")
+    return OK
 
 
 @commands.command()

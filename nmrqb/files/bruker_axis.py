@@ -60,16 +60,14 @@ def array_axis(
         return axis_from_file(Path(axis_source), rows)
     if rows == 1 and not annotations:
         return Axis(name="row", unit="", values=np.zeros(1), source="a single FID")
+    if "axis_values" in annotations:
+        return _annotated_axis(folder, acqus, annotations, rows)
     wanted = annotations.get("list")
     used = [wanted] if wanted in LISTS else _used_lists(commands_of(folder / "pulseprogram"))
     found: list[tuple[str, Path, str]] = []
     for kind in used:
-        file, key, subfolder, name = LISTS[kind]
-        listed = acqus.text(key)
-        places = [folder / file]
-        if listed and "/" not in listed and "\\" not in listed:
-            places.append(folder / "lists" / subfolder / listed)
-        found += [(name, place, kind) for place in places if place.is_file()]
+        name = LISTS[kind][3]
+        found += [(name, place, kind) for place in _list_files(folder, acqus, kind)]
     say = "say which with --axis FILE (one value a line)"
     if not found:
         seen = f"the pulse program uses {', '.join(used)}" if used else "no list is used"
@@ -111,6 +109,52 @@ def array_axis(
     if len(np.unique(first.values)) == 1 and rows > 1:
         notes.append(f"all {rows} values of the axis are equal")
     return first
+
+
+def _list_files(folder: Path, acqus: Parameters, kind: str) -> list[Path]:
+    """Return the list files of one kind that a data set holds."""
+    file, key, subfolder, _ = LISTS[kind]
+    listed = acqus.text(key)
+    places = [folder / file]
+    if listed and "/" not in listed and "\\" not in listed:
+        places.append(folder / "lists" / subfolder / listed)
+    return [place for place in places if place.is_file()]
+
+
+def _annotated_axis(
+    folder: Path, acqus: Parameters, annotations: dict[str, str], rows: int
+) -> Axis:
+    """Return the axis that an exported program states; a list that holds it must not disagree."""
+    program = folder / "pulseprogram"
+    text = annotations["axis_values"]
+    try:
+        values = np.array([float(word) for word in text.split()])
+    except ValueError:
+        values = np.empty(0)
+    if values.shape != (rows,) or not np.isfinite(values).all():
+        raise InputError(
+            f"must hold {rows} values, but is {text[:60]!r}", file=str(program), key="axis_values"
+        )
+    kind = annotations.get("list", "")
+    for place in _list_files(folder, acqus, kind) if kind in LISTS else []:
+        listed = parse_list(place, time_list=kind != "vc")
+        measured = np.array([str(k) != annotations.get("reference_row") for k in range(rows)])
+        # lists are rounded to the clock
+        if listed.shape != values.shape or not np.allclose(
+            listed[measured], values[measured], rtol=1e-4, atol=1e-6
+        ):
+            raise InputError(
+                "disagrees with `axis_values` of the pulse program: say which with --axis FILE",
+                file=str(place),
+                key="axis",
+            )
+    unit = annotations.get("axis_unit", "")
+    return Axis(
+        name=annotations.get("axis", "row"),
+        unit=unit,
+        values=values,
+        source="annotation of the pulse program",
+    )
 
 
 def _used_lists(commands: str) -> list[str]:

@@ -36,7 +36,7 @@ _PHASES = {0: "x", 90: "y", 180: "-x", 270: "-y"}
 
 def draw_sequence(sequence: PulseSequence, ax: Axes) -> None:
     """Draw channels, gradient, loop brackets; a long native exchange is one box."""
-    nuclei = list(dict.fromkeys(n for event, _ in sequence.walk() for n in _nuclei(event)))
+    nuclei = list(dict.fromkeys(n for event, _ in sequence.walk() for n in nuclei_of(event)))
     pen = _Pen(ax, {name: len(nuclei) - k for k, name in enumerate(nuclei)}, sequence.tick_s)
     end = pen.draw(sequence.events, 0.3)
     for name, y in {**pen.rows, "gradient": 0}.items():
@@ -47,7 +47,8 @@ def draw_sequence(sequence: PulseSequence, ax: Axes) -> None:
     ax.axis("off")
 
 
-def _nuclei(event: Event) -> tuple[str, ...]:
+def nuclei_of(event: Event) -> tuple[str, ...]:
+    """Return the nuclei that an event acts on or detects."""
     match event:
         case Acquire():
             return (event.nucleus, *event.decoupled)
@@ -124,20 +125,20 @@ class _Pen:
                 )
                 return 0.6
             case Saturation():
-                self._field(event.nucleus, x, 1.3, f"saturate\n{_short_time(seconds)}")
+                self._field(event.nucleus, x, 1.3, f"saturate\n{short_time(seconds)}")
                 return 1.3
             case SpinLock():
                 for isotope in event.nuclei:
-                    words = f"lock {event.nutation_hz:g} Hz\n{_short_time(seconds)}"
+                    words = f"lock {event.nutation_hz:g} Hz\n{short_time(seconds)}"
                     self._field(isotope, x, 1.3, words)
                 return 1.3
             case Exchange():
-                self._box(x, 1.3, f"ideal XY\n{_short_time(seconds)}")
+                self._box(x, 1.3, f"ideal XY\n{short_time(seconds)}")
                 return 1.3
             case DrivenExchange():
                 words = (
                     f"ideal XY, drive {event.nutation_hz:g} Hz\ndephasing "
-                    f"{event.dephasing_per_s:g} /s\n{_short_time(seconds)}"
+                    f"{event.dephasing_per_s:g} /s\n{short_time(seconds)}"
                 )
                 self._box(x, 2.6, words)
                 return 2.6
@@ -160,7 +161,7 @@ class _Pen:
         if event.label == "dead time":
             return 0.1
         coupling = event.label == "coupling"
-        words = _short_time(seconds) if coupling else f"{_short_time(seconds)}\n{event.label}"
+        words = short_time(seconds) if coupling else f"{short_time(seconds)}\n{event.label}"
         width = 0.8 if coupling else 1.5
         self.ax.annotate(
             words, (x + width / 2, 0.5), ha="center", va="center", fontsize=7, color=GREY
@@ -241,7 +242,8 @@ class _Pen:
         return width
 
 
-def _short_time(seconds: float) -> str:
+def short_time(seconds: float) -> str:
+    """Return a time with four digits and the unit that reads best."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:.4g} {unit}"

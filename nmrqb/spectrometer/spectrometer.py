@@ -65,6 +65,8 @@ class Channel:
         Mean RF power over one scan above which the sample or the probe heats noticeably.
     filling_quality : float or None
         Filling factor times quality factor of the coil, for radiation damping.
+    reversed_phase : bool
+        True where a test has shown that phases of this channel turn against those of the others.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -85,6 +87,7 @@ class Channel:
     maximum_saturation_s: Annotated[float, Unit("time", above=0.0)] | None = None
     maximum_mean_power_watt: Annotated[float, Unit("power", above=0.0)] | None = None
     filling_quality: float | None = None
+    reversed_phase: bool = False
 
     def __post_init__(self) -> None:
         nucleus(self.nucleus)
@@ -115,6 +118,19 @@ class Channel:
         """Return the measured inversion pulse of a kind, if there is one."""
         return next((pulse for pulse in self.inversions if pulse.kind == kind), None)
 
+    @property
+    def is_phase_mirrored(self) -> bool:
+        """True where the phase f of a pulse in the frame of the spins is -f on the console.
+
+        A field cos(w t + f) turns with the spins where gamma has one sign and against them where
+        it has the other: between nuclei of opposite signs y of one is -y of the other.
+
+        References
+        ----------
+        M. H. Levitt, J. Magn. Reson. 126, 164 (1997).
+        """
+        return (nucleus(self.nucleus).sign < 0) != self.reversed_phase
+
     def power_at(self, nutation_hz: float) -> float:
         """Return the power in watt of a nutation frequency, from the calibrated pulse."""
         calibrated_hz = 1.0 / (4.0 * self.pulse_90_s)
@@ -141,6 +157,12 @@ class Spectrometer:
         Complex points of one FID, entries of one list.
     crusher_residual : float
         What a crusher leaves of the signal that it should destroy.
+    crusher_gradient_tesla_per_m, maximum_gradient_tesla_per_m : float or None
+        Strength of a crusher and of the full gradient.
+    maximum_gradient_duty : float or None
+        Largest share of one scan with a gradient.
+    maximum_loop_count, maximum_events : int or None
+        Largest count of a hardware loop; most events of one scan, loops not unrolled.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -157,6 +179,11 @@ class Spectrometer:
     maximum_points: int
     maximum_list: int
     crusher_residual: float = 0.0
+    crusher_gradient_tesla_per_m: Annotated[float, Unit("field gradient", above=0.0)] | None = None
+    maximum_gradient_tesla_per_m: Annotated[float, Unit("field gradient", above=0.0)] | None = None
+    maximum_gradient_duty: float | None = None
+    maximum_loop_count: int | None = None
+    maximum_events: int | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -169,6 +196,15 @@ class Spectrometer:
             raise ValueError("`maximum_points` and `maximum_list` must be at least 1")
         if not 0.0 <= self.crusher_residual <= 0.5:
             raise ValueError(f"`crusher_residual` must be 0 to 0.5, but is {self.crusher_residual}")
+        duty = self.maximum_gradient_duty
+        if duty is not None and not 0.0 < duty <= 1.0:
+            raise ValueError(
+                f"`maximum_gradient_duty` must be above 0 and at most 1, but is {duty}"
+            )
+        for name in ("maximum_loop_count", "maximum_events"):
+            most = getattr(self, name)
+            if most is not None and most < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {most}")
 
     def channel(self, isotope: str) -> Channel:
         """Return the channel of a nucleus.

@@ -1,0 +1,1 @@
+"""Pulse programs for consoles: written from pulse sequences, and read back independently."""

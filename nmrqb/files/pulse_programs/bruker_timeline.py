@@ -1,0 +1,361 @@
+"""Read an exported TopSpin program back: what the console will do in time, row by row.
+
+Knows the language, not the writer: the text of the program, its lists and its parameter table are
+all it is given.  Whatever it does not understand it refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from nmrqb.errors import InputError
+from nmrqb.files.pulse_programs.parameter_table import parse_table
+from nmrqb.files.pulse_programs.timeline import (
+    Field,
+    Interval,
+    Mode,
+    Node,
+    Repeat,
+    Timeline,
+    normalised,
+    overlapping,
+)
+
+#: TopSpin's names: the channel of a calibrated power, its 90 degree pulse
+_REFERENCE = {"plw1": ("f1", "p1"), "plw2": ("f2", "p3"), "plw3": ("f3", "p5")}
+_UNITS = {"s": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6")}
+_INCLUDES = ("#include <Avance.incl>", "#include <Grad.incl>")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smu])")
+_RELATION = re.compile(r'"(\w+) = ([^"]+)"')
+_DERIVED = re.compile(r"(plw\d)\*pow\((p\d+)/(p\d+),2\)")
+_LIST = re.compile(r"define list<(delay|pulse|loopcounter)> (\w+) = <([$\w]+)>")
+_PHASES = re.compile(r"(ph\d+) = (?:\((\d+)\) )?(\d+(?: \d+)*)")
+_PULSE = re.compile(r"\((\w+)(?::(sp\d+)| (pl\d+)) (ph\d+)\):(f\d)")
+_CENTRE = re.compile(r"\(center ((?:\([^()]*\):f\d ?)+)\)")
+_GRADIENT = re.compile(r"(p\d+|\w+):gp\d+")
+_GO = re.compile(r"go=(\d+) (ph\d+)((?: cpd\d:f\d)*)")
+_LO = re.compile(r"lo to (\d+) times (l\d+)")
+_IF = re.compile(r'if "(l\d+) < 1" goto (\d+)')
+_NEXT = re.compile(r"(\w+)\.inc")
+_DELAY = re.compile(r"(\w+(?:\.\d+)?)((?: (?:do:f\d|pl\d+:f\d|cw:f\d|ph\d+))*)( wr #0 if #0 zd)?")
+
+
+class BrukerProgram:
+    """An exported program.
+
+    Parameters
+    ----------
+    program : str
+        Text of the pulse program.
+    lists : mapping
+        ``"vd/name"`` -> text of the list.
+    table : str
+        Text of the parameter table.
+
+    Raises
+    ------
+    InputError
+        For a statement that is not understood.
+    """
+
+    def __init__(self, program: str, lists: Mapping[str, str], table: str) -> None:
+        self.file_lists = lists
+        self.table = parse_table(table, "parameter table")
+        self.tick_s = Decimal(self._given("TICK")) * _UNITS["u"]
+        self.times: dict[str, Decimal] = {
+            name.lower(): Decimal(value) * _UNITS["u"]
+            for name, value in self.table.items()
+            if re.fullmatch(r"P\d|P\d\d", name) and re.fullmatch(r"[\d.]+", value)
+        }
+        self.powers: dict[str, tuple[str, float]] = {}
+        self.numbers: dict[str, int] = {}
+        self.lists: dict[str, list[Decimal]] = {}
+        self.phases: dict[str, list[float]] = {}
+        self.code: list[str] = []
+        self.labels: dict[str, int] = {}
+        try:
+            for raw in program.splitlines():
+                self._read(raw)
+        except KeyError as error:
+            raise InputError("is not defined", key=str(error.args[0])) from None
+        self.loops: dict[int, list[int]] = {}
+        for position, statement in enumerate(self.code):
+            if match := _LO.fullmatch(statement):
+                start = self._label(match[1])
+                if start > position:
+                    raise self._bad(statement)
+                self.loops.setdefault(start, []).append(position)
+
+    # ---- reading the text
+
+    def _read(self, raw: str) -> None:
+        line = raw.split(";", maxsplit=1)[0].strip()
+        if not line or line in _INCLUDES:
+            return
+        if match := _LIST.fullmatch(line):
+            self.lists[match[2]] = self._entries(match[1], match[3])
+        elif match := _PHASES.fullmatch(line):
+            turn = 360.0 / int(match[2] or 4)
+            self.phases[match[1]] = [turn * int(word) for word in match[3].split()]
+        elif not self.code and (match := _RELATION.fullmatch(line)):
+            self._relate(match[1], match[2], {})
+        else:
+            label, _, rest = line.partition(" ")
+            if label.isdigit():
+                if label in self.labels:
+                    raise self._bad(line)
+                self.labels[label] = len(self.code)
+                line = rest.strip()
+            self.code.append(line)
+
+    def _entries(self, kind: str, source: str) -> list[Decimal]:
+        folder = {"delay": "vd", "pulse": "vp", "loopcounter": "vc"}[kind]
+        name = self._given(source[1:]) if source.startswith("$") else source
+        try:
+            words = self.file_lists[f"{folder}/{name}"].split()
+        except KeyError:
+            raise InputError("there is no such list", key=f"{folder}/{name}") from None
+        if kind == "loopcounter":
+            return [Decimal(int(word)) for word in words]
+        return [self._duration(word) for word in words]
+
+    def _duration(self, text: str) -> Decimal:
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise self._bad(text)
+        return Decimal(match[1]) * _UNITS[match[2]]
+
+    def _relate(self, name: str, expression: str, at: Mapping[str, Decimal]) -> None:
+        if name.startswith(("plw", "spw")):
+            match = _DERIVED.fullmatch(expression)
+            if match is None or _REFERENCE[match[1]][1] != match[2]:
+                raise self._bad(expression)
+            ratio = float(self.times[match[2]] / self.times[match[3]]) ** 2
+            self.powers[name] = (_REFERENCE[match[1]][0], ratio)
+        elif name.startswith("l"):
+            source, _, less = expression.partition(" - ")
+            value = int(source) if source.isdigit() else int(at[source])
+            self.numbers[name] = value - int(less or 0)
+        elif expression in self.times:
+            self.times[name] = self.times[expression]
+        else:
+            self.times[name] = self._duration(expression)
+
+    def _given(self, name: str) -> str:
+        if name not in self.table:
+            raise InputError("is missing in the parameter table", key=name)
+        return self.table[name]
+
+    def _label(self, name: str) -> int:
+        if name not in self.labels:
+            raise InputError("there is no such label", key=name)
+        return self.labels[name]
+
+    @staticmethod
+    def _bad(statement: str) -> InputError:
+        return InputError("is not understood", key="statement", value=statement)
+
+    # ---- running it
+
+    def row(self, row: int, scan: int = 0) -> Timeline:
+        """Return the timeline of one row (0 is the first one acquired) in one of its scans."""
+        for k, timeline in enumerate(self.rows(scan)):
+            if k == row:
+                return timeline
+        raise InputError("there is no such row", key="row", value=row)
+
+    def rows(self, scan: int = 0) -> Iterator[Timeline]:
+        """Yield the timelines of all rows in the order of acquisition.
+
+        Housekeeping between scans (literal waits with every channel off) is left out.
+        """
+        try:
+            yield from self._rows(scan)
+        except KeyError as error:
+            raise InputError("is not defined", key=str(error.args[0])) from None
+
+    def _rows(self, scan: int) -> Iterator[Timeline]:
+        self.index = dict.fromkeys(self.lists, 0)
+        self.on: dict[str, Field] = {}
+        self.level: dict[str, str] = {}
+        self.scan = scan
+        runs: dict[int, int] = {}
+        position, nodes, written = 0, list[Node](), True
+        while position < len(self.code):
+            statement = self.code[position]
+            if statement == "exit":
+                break
+            if match := _GO.fullmatch(statement):
+                nodes.append(self._acquire(match))
+                if not written:
+                    raise self._bad("a row that is not written")
+                written = False
+                yield normalised(tuple(nodes))
+            elif _LO.fullmatch(statement):
+                start, count = self._loop(statement)
+                runs[position] = runs.get(position, 0) + 1
+                if runs[position] < count:
+                    position = start
+                    continue
+            elif self._is_housekeeping(statement):
+                nodes = []
+                written = written or "wr #0" in statement
+            elif inner := self._inner_loop(position, len(self.code)):
+                nodes += self._repeat(position, inner)
+                position = inner
+            elif match := _IF.fullmatch(statement):
+                if self.numbers[match[1]] < 1:
+                    position = self._label(match[2])
+                    continue
+            else:
+                nodes += self._statement(statement)
+            position += 1
+        if self.on:
+            raise InputError("a channel is still on at the end", key=", ".join(self.on))
+
+    def _loop(self, statement: str) -> tuple[int, int]:
+        match = _LO.fullmatch(statement)
+        assert match
+        return self._label(match[1]), self.numbers[match[2]]
+
+    def _inner_loop(self, start: int, before: int) -> int | None:
+        """Return the end of the outermost loop at `start` that ends before and never acquires."""
+        ends = [
+            end
+            for end in self.loops.get(start, [])
+            if end < before and not any(s.startswith("go=") for s in self.code[start:end])
+        ]
+        return max(ends, default=None)
+
+    def _repeat(self, start: int, end: int) -> Timeline:
+        _, count = self._loop(self.code[end])
+        # the loop tests at its end: a body that is entered runs
+        return (Repeat(count=max(count, 1), body=self._block(start, end)),)
+
+    def _block(self, start: int, end: int) -> Timeline:
+        nodes: list[Node] = []
+        position = start
+        while position < end:
+            if inner := self._inner_loop(position, end):
+                nodes += self._repeat(position, inner)
+                position = inner + 1
+                continue
+            statement = self.code[position]
+            if match := _IF.fullmatch(statement):
+                if self.numbers[match[1]] < 1:
+                    position = self._label(match[2])
+                    if not start < position <= end:
+                        raise self._bad(statement)
+                    continue
+            elif _LO.fullmatch(statement) or _NEXT.fullmatch(statement):
+                raise self._bad(statement)
+            else:
+                nodes += self._statement(statement)
+            position += 1
+        return tuple(nodes)
+
+    def _is_housekeeping(self, statement: str) -> bool:
+        if statement == "ze":
+            return True
+        match = _DELAY.fullmatch(statement)
+        if match is None or not _DURATION.fullmatch(match[1]):
+            return False
+        self._switch(match[2].split())
+        if self.on:
+            raise InputError("a channel is on between scans", key=", ".join(self.on))
+        return True
+
+    def _statement(self, statement: str) -> Timeline:
+        if match := _CENTRE.fullmatch(statement):
+            shots = [self._pulse(text) for text in re.findall(r"\([^()]*\):f\d", match[1])]
+            return self._with_others(overlapping(shots))
+        if _PULSE.fullmatch(statement):
+            return self._with_others(overlapping([self._pulse(statement)]))
+        if match := _GRADIENT.fullmatch(statement):
+            interval = Interval(half_ticks=self._half_ticks(match[1]), gradient=True)
+            return self._with_others((interval,))
+        if match := _RELATION.fullmatch(statement):
+            current = {n: v[self.index[n]] for n, v in self.lists.items()}
+            self._relate(match[1], match[2], current)
+            return ()
+        if match := _NEXT.fullmatch(statement):
+            self.index[match[1]] = (self.index[match[1]] + 1) % len(self.lists[match[1]])
+            return ()
+        if (match := _DELAY.fullmatch(statement)) and not match[3]:
+            self._switch(match[2].split())
+            return self._with_others((Interval(half_ticks=self._half_ticks(match[1])),))
+        raise self._bad(statement)
+
+    def _switch(self, words: list[str]) -> None:
+        for word in words:
+            what, _, channel = word.partition(":")
+            if what == "do":
+                self.on.pop(channel, None)
+            elif what == "cw":
+                self.on[channel] = self._field(channel, "continuous", None, self.level[channel])
+            elif what.startswith("pl"):
+                self.level[channel] = what
+
+    def _with_others(self, timeline: Timeline) -> Timeline:
+        """Add the channels that are on all the while."""
+        found: list[Node] = []
+        for node in timeline:
+            assert isinstance(node, Interval)
+            fields = sorted([*node.fields, *self.on.values()], key=lambda f: f.nucleus)
+            found.append(
+                Interval(half_ticks=node.half_ticks, fields=tuple(fields), gradient=node.gradient)
+            )
+        return tuple(found)
+
+    def _pulse(self, text: str) -> tuple[int, Field]:
+        match = _PULSE.fullmatch(text)
+        if match is None:
+            raise self._bad(text)
+        length, shape, level, phase, channel = match.groups()
+        mode: Mode = "shape" if shape else "pulse"
+        return self._half_ticks(length), self._field(channel, mode, phase, level or shape)
+
+    def _field(self, channel: str, mode: Mode, phase: str | None, level: str) -> Field:
+        name = level.replace("sp", "spw") if level.startswith("sp") else level.replace("pl", "plw")
+        base, power = self.powers[name]
+        if base != channel:
+            raise InputError(f"the power of {base} is used on {channel}", key=level)
+        return Field(
+            nucleus=self._given(f"NUC{channel[1]}"),
+            mode=mode,
+            phase_deg=None if phase is None else self._phase(phase),
+            power=power,
+        )
+
+    def _phase(self, name: str) -> float:
+        steps = self.phases[name]
+        return steps[self.scan % len(steps)] % 360.0
+
+    def _half_ticks(self, name: str) -> int:
+        entries = self.lists.get(name)
+        time = self.times[name] if entries is None else entries[self.index[name]]
+        halves = 2 * time / self.tick_s
+        if halves != halves.to_integral_value():
+            raise InputError("is not a whole number of ticks", key=name, value=time)
+        return int(halves)
+
+    def _acquire(self, match: re.Match[str]) -> Repeat:
+        before = 2 * Decimal(self._given("DE")) * _UNITS["u"] / self.tick_s
+        points = int(self._given("TD")) // 2
+        dwell = round(1 / (Decimal(self._given("SWH")) * self.tick_s))
+        for word in match[3].split():
+            cpd, _, channel = word.partition(":")
+            if cpd[3:] != channel[1:]:
+                raise self._bad(word)
+            self.on[channel] = self._field(channel, "decoupling", None, self.level[channel])
+        fields = tuple(sorted(self.on.values(), key=lambda f: f.nucleus))
+        detection = Interval(
+            half_ticks=2 * points * dwell,
+            fields=fields,
+            receiver_deg=self._phase(match[2]),
+            points=points,
+        )
+        return Repeat(count=1, body=(Interval(half_ticks=int(before)), detection))
