@@ -195,7 +195,12 @@ def bodies(*, quarters=True):
         body = st.lists(inner, min_size=1, max_size=3).map(tuple)
         return st.one_of(
             st.builds(Loop, count=st.integers(0, 5), body=body),
-            st.builds(Segment, label=st.just("segment"), body=body),
+            st.builds(
+                Segment,
+                label=st.just("segment"),
+                body=body,
+                action=st.just((1.0, 0.0, 0.0, 1.0)),
+            ),
         )
 
     return st.lists(st.recursive(simple, nested, max_leaves=5), max_size=5)
