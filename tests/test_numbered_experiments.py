@@ -9,8 +9,8 @@ from numbered_experiments import PROGRAM, set_array, set_parameter, write_experi
 from nmrqb import fit_series, read_series
 from nmrqb.analysis.buildup import build_up
 from nmrqb.errors import InputError
-from nmrqb.files.axis_rule import parse_rule, program_products
-from nmrqb.files.bruker_parameters import Parameters
+from nmrqb.files.vendors.axis_rule import parse_rule, program_products
+from nmrqb.files.vendors.bruker_parameters import Parameters
 
 COUNTS = [1, 2, 4, 8, 16, 32, 48]
 TIMES = 0.25 * np.array(COUNTS)
@@ -189,6 +189,8 @@ def test_intervals_of_a_series_with_unequal_scans_hold_at_their_rate(nmrqb, tmp_
 )
 def test_an_experiment_that_differs_is_refused_by_name(experiments, key, value, words):
     set_parameter(experiments / "3", key, value)
+    if key == "SW_h":
+        set_parameter(experiments / "3", "SW", "5.0")  # the same in ppm
     with pytest.raises(InputError, match=words) as error:
         read_series(experiments)
     assert error.value.problems[0].file.endswith("3/acqus")
