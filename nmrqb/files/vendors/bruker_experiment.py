@@ -102,6 +102,8 @@ def read_experiment(folder: Path) -> Experiment:
     if "SW" in acqus.table:
         stated = acqus.number("SW", low=0.0, high=1e9) * carrier * 1e-6
         refuse_contradiction(acqus.path, "SW_h", "SW_h", width, "SW * SFO1", stated, 1e-3 * width)
+        if abs(stated - width) > 1e-5 * width:
+            notes.append(f"SW_h = {width:.9g} Hz, but SW * SFO1 = {stated:.9g} Hz: SW_h is taken")
     if "BF1" in acqus.table and "O1" in acqus.table:
         summed = acqus.number("BF1", low=0.1, high=3000.0) * 1e6 + acqus.number("O1")
         refuse_contradiction(acqus.path, "SFO1", "SFO1", carrier, "BF1 + O1", summed, width)
@@ -251,7 +253,16 @@ def _read_points(
     order = ">" if acqus.integer("BYTORDA", 0, high=1) == 1 else "<"
     kind = {0: "i4", 1: "f4", 2: "f8"}[dtypa]
     stored = np.frombuffer(data, dtype=order + kind, count=need // size)
-    stored = stored.reshape(rows, -1)[:, :numbers]
+    whole = stored.reshape(rows, -1)
+    if whole[:, numbers:].any():
+        raise InputError(
+            f"rows of {numbers} numbers would be followed by more, where there must be zeros: TD "
+            "contradicts the file",
+            file=str(path),
+            key="TD",
+            value=numbers,
+        )
+    stored = whole[:, :numbers]
     with np.errstate(all="ignore"):
         fids = stored.astype(np.float64).view(np.complex128)
     checked_points(path, fids)

@@ -60,11 +60,14 @@ def read_jcampdx(path: Path, axis_source: str | None = None) -> Series:
     InputError
         Where it holds no FIDs, is truncated or contradicts itself.
     """
-    blocks = [b for b in _blocks(path) if "FID" in b.text("DATATYPE").upper()]
+    inside = [b for b in _blocks(path) if b.text("DATATYPE").upper() != "LINK"]
+    blocks = [b for b in inside if "FID" in b.text("DATATYPE").upper()]
     if not blocks:
         raise InputError("holds no NMR FID (##DATA TYPE= NMR FID)", file=str(path), key="DATA TYPE")
     first = blocks[0]
     notes: list[str] = []
+    if len(blocks) < len(inside):
+        notes.append(f"{len(inside) - len(blocks)} of {len(inside)} blocks hold no FID")
     read = [_fid(block) for block in blocks]
     lengths = {len(fid) for fid, _ in read}
     dwells = {round(dwell, 15) for _, dwell in read}
@@ -130,14 +133,10 @@ def _blocks(path: Path) -> list[Block]:
     blocks.append(Block(path, tuple(records)))
     if not ends:
         raise InputError("is truncated: it does not end with ##END=", file=str(path), key="END")
-    stated = blocks[0].text("BLOCKS")
-    if (
-        stated.isdigit()
-        and int(stated) > 1
-        and int(stated[:9]) not in (len(blocks), len(blocks) - 1)
-    ):
+    stated, is_link = blocks[0].text("BLOCKS"), blocks[0].text("DATATYPE").upper() == "LINK"
+    if is_link and stated.isdigit() and int(stated[:9]) != len(blocks) - 1:
         raise InputError(
-            f"states {stated} blocks, but holds {len(blocks) - 1}", file=str(path), key="BLOCKS"
+            f"states {stated[:9]} blocks, but holds {len(blocks) - 1}", file=str(path), key="BLOCKS"
         )
     return blocks
 

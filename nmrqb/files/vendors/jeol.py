@@ -56,7 +56,7 @@ def read_jeol(path: Path, axis_source: str | None = None) -> Series:
     span = header.stop[0] - header.start[0]
     last = (points - 1) / width
     refuse_contradiction(
-        path, "x_sweep", "its time axis", span, "(points - 1)/x_sweep", last, 2e-3 * last
+        path, "x_sweep", "its time axis", span, "(points - 1)/x_sweep", last, 1e-5 * last
     )
     reference = parameters.number("x_freq", low=1e5, high=3e9)
     refuse_contradiction(
@@ -196,6 +196,15 @@ def _read_points(path: Path, data: bytes, header: JeolHeader) -> NDArray[np.comp
             file=str(path),
             value=len(data),
             limit=f"{header.total_size} bytes",
+        )
+    end = header.data_start + need
+    after = header.context_start if header.context_length else header.total_size
+    if after and not 0 <= after - end < 64:  # sections may begin at multiples of 64
+        raise InputError(
+            f"its points would end at byte {end}, but what follows begins at {after}",
+            file=str(path),
+            key="data_start",
+            value=header.data_start,
         )
     sections = np.frombuffer(data, kind, count, header.data_start).reshape(2, -1)
     if dimensions == 2:

@@ -43,6 +43,8 @@ class JeolHeader:
     list_length: tuple[int, ...]
     data_start: int
     data_length: int
+    context_start: int
+    context_length: int
     total_size: int
 
     @property
@@ -75,7 +77,7 @@ def read_header(path: Path, data: bytes) -> JeolHeader:
         )
     units = ints("16B", 32)
     ranged = ints("4B", 172)
-    long = ints("IIII", 1284)
+    long = ints("6I", 1284)
     total = ints("II", 1320)
     return JeolHeader(
         byte_order="<" if order == 1 else ">",
@@ -96,6 +98,8 @@ def read_header(path: Path, data: bytes) -> JeolHeader:
         list_length=ints("8I", 1252),
         data_start=long[0],
         data_length=(long[1] << 32) | long[2],
+        context_start=(long[3] << 32) | long[4],
+        context_length=long[5],
         total_size=(total[0] << 32) | total[1],
     )
 

@@ -108,7 +108,13 @@ def read_nmrpipe(path: Path, axis_source: str | None = None) -> Series:
     if header["FDF2ORIG"] != 0.0:
         edge = stated("FDF2ORIG", -1e10, 1e10)
         refuse_contradiction(
-            path, "FDF2ORIG", "FDF2ORIG", edge, "that of FDF2CAR", origin, 0.02 * width + 1.0
+            path,
+            "FDF2ORIG",
+            "FDF2ORIG",
+            edge,
+            "that of FDF2CAR",
+            origin,
+            2.0 * width / points + 1.0,
         )
     delay = stated("FDDMXVAL", -1.0, 1e4) if header["FDDMXFLAG"] != 1.0 else 0.0
     label = data[LABEL_BYTES : LABEL_BYTES + 8].split(b"\0")[0].decode("latin-1")

@@ -58,8 +58,10 @@ def read_varian(folder: Path, axis_source: str | None = None) -> Series:
     seconds = procpar.number("at", low=0.0, high=1e5)
     here = fids.shape[1] / width
     refuse_contradiction(
-        procpar.path, "sw", "at", seconds, "np/(2 sw)", here, 2.0 / width + 1e-4 * here
+        procpar.path, "sw", "at", seconds, "np/(2 sw)", here, 0.6 / width + 1e-6 * here
     )
+    if abs(seconds - here) > 1e-5 * here:
+        notes.append(f"at = {seconds:.9g} s, but np/(2 sw) = {here:.9g} s: sw is taken")
     carrier = procpar.number("sfrq", low=0.1, high=3000.0) * 1e6
     gains = procpar.numbers("gain") if "gain" in procpar.table else (1.0,)
     if len(set(gains)) > 1:
@@ -148,6 +150,8 @@ def _read_points(
             file=str(path),
             key="block header",
         )
+    if (scale != scale[0]).any():
+        notes.append("the blocks state different scales: they are brought to that of the first")
     factors = np.repeat(2.0 ** (scale - scale[0]), traces)
     fids = (rows * factors[:, None]).view(np.complex128).conj()[:kept]
     scans = np.repeat(counts, traces)[:kept]
