@@ -35,8 +35,8 @@ KINDS = {
 STATED_ONCE = {
     "bruker": {"scans", "gain", "time_origin_s", "carrier_ppm", "recorded_unix_s", "axis", "dead"},
     "varian": {"gain", "recorded_unix_s", "axis", "carrier_ppm", "carrier_hz", "scans"},
-    "jeol": {"gain", "time_origin_s", "recorded_unix_s", "carrier_ppm", "carrier_hz", "axis", "dead_time_s",
-             "scans"},
+    "jeol": {"gain", "recorded_unix_s", "carrier_ppm", "carrier_hz", "axis", "dead_time_s",
+             "scans", "time_origin_s"},
     "magritek": {"gain", "recorded_unix_s", "axis", "carrier_ppm", "carrier_hz", "scans"},
     "jcampdx": {"gain", "scans", "carrier_ppm", "carrier_hz", "axis", "time_origin_s"},
     "nmrpipe": {"time_origin_s", "carrier_ppm", "carrier_hz"},

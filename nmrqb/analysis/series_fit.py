@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from nmrqb.analysis.drift import RowFits, fit_rows, without_drift
 from nmrqb.analysis.lines import Bins, lorentzian, spectrum_bins
 from nmrqb.analysis.noise import noise_per_channel
 from nmrqb.signals.series import Series
@@ -97,6 +98,7 @@ def fit_series(
     *,
     max_lines: int = 8,
     baseline: Baseline = "linear",
+    drift: bool | None = None,
 ) -> SeriesFit:
     """Fit one shared line shape with a signed amplitude for each row, region by region.
 
@@ -110,6 +112,9 @@ def fit_series(
         this number.
     baseline : {"linear", "none"}
         What is projected out of every row besides the lines.
+    drift : bool, optional
+        Whether every row has a shift and a broadening of its own (``analysis.drift``); without it
+        where the axis of the series is the time of acquisition.
 
     Raises
     ------
@@ -124,7 +129,11 @@ def fit_series(
     regions = tuple(regions_ppm) if regions_ppm is not None else series.regions_ppm
     if not regions:
         regions = detect_regions(series, bins, noise)
-    fits = [_fit_region(series, bins, noise, r, max_lines, baseline) for r in regions]
+    if drift is None:
+        drift = series.axis.name == "time" and series.rows > 1
+    if drift:
+        return _fit_drifting(series, bins, noise, regions, max_lines, baseline)
+    fits = [_fit_region(series, bins, noise, r, max_lines, baseline)[0] for r in regions]
     return SeriesFit(series=series, regions=tuple(fits))
 
 
@@ -156,6 +165,54 @@ def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[floa
     return tuple(found)
 
 
+def _fit_drifting(
+    series: Series,
+    bins: Bins,
+    noise: float,
+    regions: Sequence[tuple[float, float]],
+    max_lines: int,
+    baseline: Baseline,
+) -> SeriesFit:
+    """Fit a series whose field drifts: the strongest region shows where each row is."""
+    first = [_fit_region(series, bins, noise, r, 1, baseline) for r in regions]
+    _, drifting = max(
+        zip(first, (_rows_of(*one, series, noise) for one in first), strict=True),
+        key=lambda pair: float(np.abs(pair[1].amplitudes).max() / pair[0][0].width_hz.min()),
+    )
+    steady = without_drift(series, drifting.shift_hz)
+    bins = spectrum_bins(steady)
+    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
+    fits = []
+    for region in regions:
+        fit, local, problem, x = _fit_region(steady, bins, noise, region, max_lines, baseline)
+        rows = _rows_of(fit, local, problem, x, steady, noise)
+        weights = _weights(series)
+        fits.append(
+            replace(
+                fit,
+                amplitudes=rows.amplitudes / weights,
+                covariance=np.diag((rows.stderr / weights) ** 2),
+                reduced_chi2=rows.reduced_chi2,
+            )
+        )
+    return SeriesFit(series=series, regions=tuple(fits))
+
+
+def _rows_of(
+    fit: RegionFit,
+    local: Bins,
+    problem: _Projection,
+    x: NDArray[np.float64],
+    series: Series,
+    noise: float,
+) -> RowFits:
+    offset, rate, intensity = problem.unpack(x)
+    norm = float(np.linalg.norm(problem.shape(x)))
+    sign = 1.0 if np.vdot(fit.intensity[0], intensity[0]).real > 0.0 else -1.0
+    start = fit.amplitudes * _weights(series) / norm
+    return fit_rows(local, problem.nuisance, (offset, rate, sign * intensity), start, noise)
+
+
 def _fit_region(
     series: Series,
     bins: Bins,
@@ -163,7 +220,7 @@ def _fit_region(
     region_ppm: tuple[float, float],
     max_lines: int,
     baseline: Baseline,
-) -> RegionFit:
+) -> tuple[RegionFit, Bins, _Projection, NDArray[np.float64]]:
     low, high = series.offset_hz(np.array(region_ppm))
     inside = (bins.frequency_hz >= low) & (bins.frequency_hz <= high)
     if inside.sum() < MIN_BINS:
@@ -205,7 +262,8 @@ def _fit_region(
             break
     if best is None:
         raise ValueError(f"no line found in region {region_ppm[0]:g}:{region_ppm[1]:g} ppm")
-    return problem.result(series, region_ppm, best[1], noise, local.spectra)
+    fit = problem.result(series, region_ppm, best[1], noise, local.spectra)
+    return fit, local, problem, best[1]
 
 
 def _weights(series: Series) -> NDArray[np.float64]:
@@ -274,6 +332,10 @@ class _Projection:
         if not np.isfinite(c) or c == 0.0:
             return None
         return np.concatenate([x, [nu, np.log(rate), c.real, c.imag]])
+
+    def shape(self, x: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Return the projected shape, shape (bins,)."""
+        return self._shape(x)[0]
 
     def _shape(
         self, x: NDArray[np.float64]

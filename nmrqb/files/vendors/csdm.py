@@ -83,6 +83,7 @@ def read_csdm(path: Path, axis_source: str | None = None) -> Series:
         fids=fids,
         dwell_s=dwell,
         time_origin_s=-offset,
+        dead_time_s=checked(path, "dead_time", extra.get("dead_time", 0.0), 0.0, 1.0),
         carrier_hz=reference + shift,
         carrier_ppm=shift / reference * 1e6,
         nucleus=observed_nucleus(path, "nucleus", label, reference, None, notes),

@@ -100,6 +100,7 @@ def read_jcampdx(path: Path, axis_source: str | None = None) -> Series:
         fids=fids,
         dwell_s=dwell,
         time_origin_s=origin,
+        dead_time_s=first.number("$DEADTIME", 0.0, 0.0, 1.0),
         carrier_hz=carrier,
         carrier_ppm=(carrier - reference) / reference * 1e6,
         nucleus=observed_nucleus(path, ".OBSERVE NUCLEUS", label, observed, None, notes),

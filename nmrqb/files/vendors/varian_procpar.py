@@ -62,6 +62,8 @@ class Procpar:
                     key=f"line {min(position, len(lines) - 1) + 1}",
                     value=" ".join(head)[:60],
                 ) from None
+            if name in self.table:
+                raise InputError("is damaged: stated twice", file=str(path), key=name[:60])
             self.table[name] = Parameter(subtype, values)
         if not self.table:
             raise InputError("is damaged: it holds no parameter", file=str(path))
