@@ -165,6 +165,19 @@ def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[floa
     return tuple(found)
 
 
+def detected_regions(series: Series) -> tuple[tuple[float, float], ...]:
+    """Return one region (low, high in ppm) around each group of lines of a series.
+
+    Raises
+    ------
+    ValueError
+        Where no line stands out of the noise.
+    """
+    bins = spectrum_bins(series)
+    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
+    return detect_regions(series, bins, noise_per_channel(bins))
+
+
 def _fit_drifting(
     series: Series,
     bins: Bins,

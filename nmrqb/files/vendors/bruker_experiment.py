@@ -255,12 +255,9 @@ def _read_points(
     stored = np.frombuffer(data, dtype=order + kind, count=need // size)
     whole = stored.reshape(rows, -1)
     if whole[:, numbers:].any():
-        raise InputError(
-            f"rows of {numbers} numbers would be followed by more, where there must be zeros: TD "
-            "contradicts the file",
-            file=str(path),
-            key="TD",
-            value=numbers,
+        notes.append(
+            f"{path.name}: rows of TD = {numbers} numbers are followed by more, where there should "
+            "be zeros: TD may be wrong"
         )
     stored = whole[:, :numbers]
     with np.errstate(all="ignore"):
