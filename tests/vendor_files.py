@@ -158,7 +158,7 @@ def write_jeol(path, fids, *, order="<", f32=False, listed=False, extra=(), mhz=
     put(208, eight("I", [0, 0]))
     put(240, eight("I", [points - 1, rows - 1]))
     put(272, eight("d", [0.0, DELAYS_S[0]]))
-    put(336, eight("d", [(points - 1) / WIDTH_HZ, DELAYS_S[rows - 1]]))
+    put(336, eight("d", [(points - 1) / WIDTH_HZ, DELAYS_S[min(rows, 6) - 1]]))
     put(1064, eight("d", [mhz]))
     put(1212, struct.pack(">II", 1360, len(section)))
     put(1220, eight("I", [list_start, list_start]))

@@ -32,6 +32,8 @@ from nmrqb.signals.series import Series
 Baseline = Literal["none", "linear"]
 #: smallest number of bins that a region must hold
 MIN_BINS = 8
+#: share of the spectrum that a detected region may fill
+_WIDEST = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,8 @@ def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[floa
     """Return one region around each group of lines that stands out of the noise.
 
     The root mean square over the rows is smoothed over three bins; a region holds the bins above
-    ten times the noise, widened by 24 bins on either side.
+    ten times the noise, widened by 24 bins on either side.  Where a region would fill more than a
+    quarter of the spectrum the threshold is raised.
 
     Raises
     ------
@@ -150,11 +153,17 @@ def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[floa
     """
     power = np.mean(np.abs(bins.spectra) ** 2, axis=0) / 2.0
     power = np.convolve(power, np.ones(3) / 3.0, mode="same")
-    above = power > (1.0 + 10.0 * np.sqrt(1.0 / (3.0 * len(bins.spectra)))) * noise**2
-    if not above.any():
+    floor = (1.0 + 10.0 * np.sqrt(1.0 / (3.0 * len(bins.spectra)))) * noise**2
+    if not (power > floor).any():
         raise ValueError("no line stands out of the noise: name a region")
-    wide = np.convolve(above.astype(int), np.ones(49, dtype=int), mode="same") > 0
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], wide.astype(int), [0]])))
+    while True:
+        wide = np.convolve((power > floor).astype(int), np.ones(49, dtype=int), mode="same") > 0
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], wide.astype(int), [0]])))
+        widest = int((edges[1::2] - edges[::2]).max())
+        # feet of a tall line fill a spectrum: a region is where the lines are
+        if widest <= _WIDEST * len(power) or floor > 0.05 * power.max():
+            break
+        floor *= 4.0
     ppm = series.ppm(bins.frequency_hz)
     found = []
     for start, stop in edges.reshape(-1, 2):

@@ -74,7 +74,7 @@ def read_jeol(path: Path, axis_source: str | None = None) -> Series:
         fids=fids,
         dwell_s=1.0 / width,
         time_origin_s=group_delay(parameters, points) / width,
-        dead_time_s=parameters.number("acq_delay", 0.0, low=0.0, high=1.0),
+        dead_time_s=dead_time_s(parameters),
         carrier_hz=reference * (1.0 + offset * 1e-6),
         carrier_ppm=offset,
         nucleus=observed_nucleus(
@@ -92,6 +92,19 @@ def read_jeol(path: Path, axis_source: str | None = None) -> Series:
         provenance=one_line(f"JEOL {path.name}"),
         warnings=tuple(one_line(note) for note in notes),
     )
+
+
+def dead_time_s(parameters: JeolParameters) -> float:
+    """Return the time from the effective start of the precession to that of the acquisition, s.
+
+    The stated delay, and the part of the pulse in which transverse magnetisation precesses:
+    tan(theta/2)/theta of its length (1/2 for small angles, 2/pi for 90 degrees).
+    """
+    delay = parameters.number("acq_delay", 0.0, low=0.0, high=1.0)
+    pulse = parameters.number("x_pulse", 0.0, low=0.0, high=1e6) * 1e-6
+    angle = np.radians(parameters.number("x_angle", 0.0, low=0.0, high=1e5))
+    share = float(np.tan(angle / 2.0) / angle) if 0.0 < angle <= np.pi / 2.0 else 0.5
+    return delay + share * pulse
 
 
 def group_delay(parameters: JeolParameters, points: int) -> float:
