@@ -178,6 +178,21 @@ def test_a_list_that_is_too_short_is_explained_and_can_be_said(tmp_path):
     assert "started over" in axis.source
 
 
+def test_rows_of_a_console_that_does_not_pad_are_read(tmp_path):
+    fids = lines_fids(rows=3, points=300, delay_points=67.98)
+    path = write_bruker(tmp_path / "x", fids, kind="f8")
+    (path / "ser").write_bytes(fids.tobytes())
+    np.testing.assert_array_equal(read_series(path).fids, fids)
+
+
+def test_repeated_acquisitions_can_be_said_to_follow_the_clock(tmp_path):
+    d = "(0..1)\n0 2"
+    path = write_bruker(tmp_path / "x", lines_fids(rows=3), program="go=2\n", lists=[("n", "")],
+                        extra={"D": d})  # fmt: skip
+    axis = read_series(path, axis="time").axis
+    np.testing.assert_allclose(axis.values, 8 * (2 + POINTS / WIDTH_HZ) * np.array([0.5, 1.5, 2.5]))
+
+
 def test_a_stale_list_that_no_program_uses_is_not_taken(tmp_path):
     fids = lines_fids(rows=3, delay_points=67.98)
     path = write_bruker(

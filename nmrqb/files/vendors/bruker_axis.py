@@ -59,7 +59,7 @@ _USES = {
 _DEFINED = {"delay": "vd", "loopcounter": "vc", "pulse": "vp", "power": "va", "amplitude": "va"}
 _SAY = (
     "say which with --axis: a file with one value a line, a list of the data set (--axis vdlist), "
-    "or a rule such as VC*D[20]"
+    "a rule such as VC*D[20], or time (of repeated acquisitions)"
 )
 
 
@@ -246,6 +246,8 @@ def _said(folder: Path, acqus: Parameters, axis_source: str, rows: int) -> Axis 
     """Return the axis that the user said, or None where the name only chooses a list kind."""
     if axis_source == "row":
         return row_axis(rows)
+    if axis_source == "time":
+        return _clock(acqus, rows)
     for kind, listed in LISTS.items():
         if axis_source.lower() in (listed.file, kind):
             found = places(folder, acqus, kind)
@@ -274,6 +276,19 @@ def _said(folder: Path, acqus: Parameters, axis_source: str, rows: int) -> Axis 
     if is_rule(axis_source):
         return _by_rule(folder, acqus, axis_source, rows, "--axis")
     return axis_from_file(Path(axis_source), rows)
+
+
+def _clock(acqus: Parameters, rows: int) -> Axis:
+    """Return the middle of each acquisition, s after the first began: NS (AQ + D[1]) each."""
+    delays = acqus.numbers("D")
+    seconds = acqus.number("TD", low=2) / 2.0 / acqus.number("SW_h", low=1.0)
+    each = acqus.number("NS", low=1) * (seconds + (delays[1] if len(delays) > 1 else 0.0))
+    return Axis(
+        name="time",
+        unit="s",
+        values=each * (np.arange(rows, dtype=np.float64) + 0.5),
+        source="NS (AQ + D[1]) of acqus (--axis)",
+    )
 
 
 def _by_rule(folder: Path, acqus: Parameters, text: str, rows: int, said: str) -> Axis:

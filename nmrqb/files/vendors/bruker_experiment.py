@@ -225,10 +225,14 @@ def _read_points(
         rows = planned = 1
         row_bytes = numbers * size
     else:
+        # rows begin at multiples of 1024 bytes; some versions count 256 numbers, or do not pad
         row_bytes = -(-numbers * size // 1024) * 1024
         rows = planned = have // row_bytes
         if acqu2s is not None:
             planned = acqu2s.integer("TD", low=1, high=2**20)
+            for other in (-(-numbers // 256) * 256 * size, numbers * size):
+                if have == planned * other != planned * row_bytes:
+                    row_bytes = other
             rows = _rows(path, have, row_bytes, planned, notes)
     need = rows * row_bytes
     if have < need or rows < 1:
