@@ -42,6 +42,17 @@ def test_a_folder_is_found_from_within_and_from_a_file_in_it(nmrqb, experiments,
     assert read_series(experiments.parent).rows == 7
 
 
+def test_the_axis_can_be_the_dates_of_acquisition(experiments):
+    with pytest.raises(InputError, match="does not state when"):
+        read_series(experiments, axis="date")
+    for k in range(1, 8):
+        path = experiments / str(k) / "acqus"
+        dated = f"##$DATE= {1_600_000_000 + 90 * k}\n##END="
+        path.write_text(path.read_text().replace("##END=", dated))
+    axis = read_series(experiments, axis="date").axis
+    np.testing.assert_allclose(axis.values, 90.0 * np.arange(7))
+
+
 def test_experiments_come_in_rising_number(experiments):
     shutil.move(experiments / "2", experiments / "10")
     np.testing.assert_allclose(read_series(experiments).axis.values, TIMES[[0, 2, 3, 4, 5, 6, 1]])

@@ -27,13 +27,12 @@ from scipy.optimize import least_squares
 from nmrqb.analysis.drift import RowFits, fit_rows, without_drift
 from nmrqb.analysis.lines import Bins, lorentzian, spectrum_bins
 from nmrqb.analysis.noise import noise_per_channel
+from nmrqb.analysis.regions import detect_regions, scan_weights
 from nmrqb.signals.series import Series
 
 Baseline = Literal["none", "linear"]
 #: smallest number of bins that a region must hold
 MIN_BINS = 8
-#: share of the spectrum that a detected region may fill
-_WIDEST = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ def fit_series(
         Where a region lies outside the spectrum or holds too few points, or no line is found.
     """
     bins = spectrum_bins(series)
-    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
+    bins = replace(bins, spectra=bins.spectra * scan_weights(series)[:, None])
     noise = noise_per_channel(bins)
     if noise <= 0.0:
         raise ValueError("fids must contain noise: its level sets every standard error")
@@ -137,54 +136,6 @@ def fit_series(
         return _fit_drifting(series, bins, noise, regions, max_lines, baseline)
     fits = [_fit_region(series, bins, noise, r, max_lines, baseline)[0] for r in regions]
     return SeriesFit(series=series, regions=tuple(fits))
-
-
-def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[float, float], ...]:
-    """Return one region around each group of lines that stands out of the noise.
-
-    The root mean square over the rows is smoothed over three bins; a region holds the bins above
-    ten times the noise, widened by 24 bins on either side.  Where a region would fill more than a
-    quarter of the spectrum the threshold is raised.
-
-    Raises
-    ------
-    ValueError
-        Where no bin stands out.
-    """
-    power = np.mean(np.abs(bins.spectra) ** 2, axis=0) / 2.0
-    power = np.convolve(power, np.ones(3) / 3.0, mode="same")
-    floor = (1.0 + 10.0 * np.sqrt(1.0 / (3.0 * len(bins.spectra)))) * noise**2
-    if not (power > floor).any():
-        raise ValueError("no line stands out of the noise: name a region")
-    while True:
-        wide = np.convolve((power > floor).astype(int), np.ones(49, dtype=int), mode="same") > 0
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], wide.astype(int), [0]])))
-        widest = int((edges[1::2] - edges[::2]).max())
-        # feet of a tall line fill a spectrum: a region is where the lines are
-        if widest <= _WIDEST * len(power) or floor > 0.05 * power.max():
-            break
-        floor *= 4.0
-    ppm = series.ppm(bins.frequency_hz)
-    found = []
-    for start, stop in edges.reshape(-1, 2):
-        if power[start:stop].max() > 25.0 * noise**2 / len(bins.spectra) + noise**2:
-            found.append((float(ppm[start]), float(ppm[stop - 1])))
-    if not found:
-        raise ValueError("no line stands out of the noise: name a region")
-    return tuple(found)
-
-
-def detected_regions(series: Series) -> tuple[tuple[float, float], ...]:
-    """Return one region (low, high in ppm) around each group of lines of a series.
-
-    Raises
-    ------
-    ValueError
-        Where no line stands out of the noise.
-    """
-    bins = spectrum_bins(series)
-    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
-    return detect_regions(series, bins, noise_per_channel(bins))
 
 
 def _fit_drifting(
@@ -203,12 +154,12 @@ def _fit_drifting(
     )
     steady = without_drift(series, drifting.shift_hz)
     bins = spectrum_bins(steady)
-    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
+    bins = replace(bins, spectra=bins.spectra * scan_weights(series)[:, None])
     fits = []
     for region in regions:
         fit, local, problem, x = _fit_region(steady, bins, noise, region, max_lines, baseline)
         rows = _rows_of(fit, local, problem, x, steady, noise)
-        weights = _weights(series)
+        weights = scan_weights(series)
         fits.append(
             replace(
                 fit,
@@ -231,7 +182,7 @@ def _rows_of(
     offset, rate, intensity = problem.unpack(x)
     norm = float(np.linalg.norm(problem.shape(x)))
     sign = 1.0 if np.vdot(fit.intensity[0], intensity[0]).real > 0.0 else -1.0
-    start = fit.amplitudes * _weights(series) / norm
+    start = fit.amplitudes * scan_weights(series) / norm
     return fit_rows(local, problem.nuisance, (offset, rate, sign * intensity), start, noise)
 
 
@@ -286,11 +237,6 @@ def _fit_region(
         raise ValueError(f"no line found in region {region_ppm[0]:g}:{region_ppm[1]:g} ppm")
     fit = problem.result(series, region_ppm, best[1], noise, local.spectra)
     return fit, local, problem, best[1]
-
-
-def _weights(series: Series) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = np.sqrt(series.scans / series.scans.max())
-    return weights
 
 
 class _Projection:
@@ -406,7 +352,7 @@ class _Projection:
         shape, _ = self._shape(x)
         # in units of the shape's norm: an error of the shared shape is then orthogonal to the
         # shape and changes no amplitude to first order, so that the rows are uncorrelated
-        weights = _weights(series)
+        weights = scan_weights(series)
         amplitude = (self._project(spectra) @ shape.conj()).real / np.linalg.norm(shape) / weights
         covariance = np.diag((noise / weights) ** 2)
         offset, rate, intensity = self.unpack(x)

@@ -17,7 +17,7 @@ from nmrqb.analysis.processing import (
     transform,
     without_baseline,
 )
-from nmrqb.analysis.series_fit import detected_regions
+from nmrqb.analysis.regions import detected_regions
 from nmrqb.errors import InputError
 from nmrqb.files.results import output_folder, to_json, write_atomically
 from nmrqb.files.vendors import read_series
