@@ -116,6 +116,19 @@ def test_a_spinsolve_file_with_its_time_axis_is_read(tmp_path):
     np.testing.assert_array_equal(series.fids, fids)
 
 
+def test_a_jcampdx_file_turns_as_its_maker_does_or_says_that_it_may_be_mirrored(tmp_path):
+    fids = lines_fids()
+    for maker, expected, warned in (
+        ("Magritek", np.conj(fids), False),
+        ("Bruker BioSpin GmbH", fids, False),
+        ("somebody", fids, True),
+    ):
+        path = write_jcampdx(tmp_path / "x.dx", fids, extra={"ORIGIN": maker})
+        series = read_series(path)
+        np.testing.assert_array_equal(series.fids, expected)
+        assert any("mirrored" in w for w in series.warnings) == warned
+
+
 @pytest.mark.parametrize("pack", ["zip", "tar.gz"])
 def test_an_archive_is_read_as_its_contents(tmp_path, pack):
     fids, path, _, _ = made("bruker", tmp_path / "set" / "7", 6)

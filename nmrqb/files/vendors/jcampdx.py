@@ -2,7 +2,7 @@
 
 One FID a block, or several blocks of one link file.  nmrglue 0.12 is not used to read: it accepts
 tables that fail their own checks.  The format does not say which way the receiver turns: Bruker's
-and nmrqb's files turn as ours do, of others that is said as a warning.
+and nmrqb's files turn as ours do, Magritek's the other way round; of others a warning says so.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def read_jcampdx(path: Path, axis_source: str | None = None) -> Series:
     delay = first.number("$GRPDLY", -1.0, -1.0, 1e4)
     origin = first.number("$TIMEORIGIN", max(delay, 0.0) * dwell, 0.0, 1e3)
     maker = " ".join(first.text(n) for n in ("ORIGIN", "OWNER", "TITLE", "SPECTROMETER/DATASYSTEM"))
-    if not re.search(r"bruker|topspin|xwin|nmrqb", maker, re.IGNORECASE) and delay < 0.0:
+    if re.search(r"magritek|spinsolve", maker, re.IGNORECASE):
+        fids = fids.conj()
+    elif not re.search(r"bruker|topspin|xwin|nmrqb", maker, re.IGNORECASE) and delay < 0.0:
         notes.append(
             "the format does not say which way the receiver turns: if the spectrum is mirrored, "
             "convert the vendor's own files instead"
