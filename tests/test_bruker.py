@@ -7,8 +7,8 @@ import pytest
 
 from nmrqb import read_series
 from nmrqb.errors import InputError
-from nmrqb.files.axis import parse_list
 from nmrqb.files.bruker import write_bruker
+from nmrqb.files.vendors.axis import parse_list
 from nmrqb.signals.series import Axis, Series
 
 
@@ -112,7 +112,7 @@ def test_group_delay_is_a_time_origin_from_grpdly_or_from_the_table(
 def test_delay_lists_in_any_syntax(tmp_path, text, seconds):
     path = tmp_path / "vdlist"
     path.write_bytes(text.encode())
-    np.testing.assert_allclose(parse_list(path, time_list=True), seconds)
+    np.testing.assert_allclose(parse_list(path, "delay"), seconds)
 
 
 @pytest.mark.parametrize("text", ["", "abc\n", "1 h\n", "-1\n", "nan\n", "1e999\n", "1 2\n"])
@@ -120,7 +120,7 @@ def test_a_list_that_is_no_list_names_its_line(tmp_path, text):
     path = tmp_path / "vdlist"
     path.write_text(text)
     with pytest.raises(InputError, match="vdlist"):
-        parse_list(path, time_list=True)
+        parse_list(path, "delay")
 
 
 def test_a_users_axis_replaces_the_one_of_the_data(tmp_path):

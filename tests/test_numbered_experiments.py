@@ -9,8 +9,8 @@ from numbered_experiments import PROGRAM, set_array, set_parameter, write_experi
 from nmrqb import fit_series, read_series
 from nmrqb.analysis.buildup import build_up
 from nmrqb.errors import InputError
-from nmrqb.files.axis_rule import parse_rule, program_products
-from nmrqb.files.bruker_parameters import Parameters
+from nmrqb.files.vendors.axis_rule import parse_rule, program_products
+from nmrqb.files.vendors.bruker_parameters import Parameters
 
 COUNTS = [1, 2, 4, 8, 16, 32, 48]
 TIMES = 0.25 * np.array(COUNTS)
@@ -40,6 +40,17 @@ def test_a_folder_is_found_from_within_and_from_a_file_in_it(nmrqb, experiments,
     monkeypatch.chdir(experiments)
     assert read_series(".").provenance.startswith("Bruker buildup, experiments 1, 2")
     assert read_series(experiments.parent).rows == 7
+
+
+def test_the_axis_can_be_the_dates_of_acquisition(experiments):
+    with pytest.raises(InputError, match="does not state when"):
+        read_series(experiments, axis="date")
+    for k in range(1, 8):
+        path = experiments / str(k) / "acqus"
+        dated = f"##$DATE= {1_600_000_000 + 90 * k}\n##END="
+        path.write_text(path.read_text().replace("##END=", dated))
+    axis = read_series(experiments, axis="date").axis
+    np.testing.assert_allclose(axis.values, 90.0 * np.arange(7))
 
 
 def test_experiments_come_in_rising_number(experiments):
@@ -189,6 +200,8 @@ def test_intervals_of_a_series_with_unequal_scans_hold_at_their_rate(nmrqb, tmp_
 )
 def test_an_experiment_that_differs_is_refused_by_name(experiments, key, value, words):
     set_parameter(experiments / "3", key, value)
+    if key == "SW_h":
+        set_parameter(experiments / "3", "SW", "5.0")  # the same in ppm
     with pytest.raises(InputError, match=words) as error:
         read_series(experiments)
     assert error.value.problems[0].file.endswith("3/acqus")

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from nmrqb import read_series
 from nmrqb.files.results import read_curve
 from nmrqb.files.toml import read_protocol
 from nmrqb.models.closed_map import ClosedMap
@@ -243,3 +244,14 @@ def test_simulate_writes_data_and_predicted_curves(nmrqb, tmp_path):
     curve = read_curve(tmp_path / "out" / "curves" / "predicted_exact.json")
     assert [r["energy"] for r in outcome.json["results"]] == pytest.approx(list(curve.energy))
     assert (tmp_path / "out" / "data" / "1" / "ser").is_file()
+
+
+def test_a_sweep_of_frequencies_is_not_mistaken_for_times(nmrqb, tmp_path):
+    assert nmrqb("run", "spin_lock_mismatch_chloroform", "-o", tmp_path / "out").code == 0
+    series = read_series(tmp_path / "out" / "data")
+    assert series.axis.unit == "Hz"
+    assert list(series.axis.values[1:]) == [1100.0, 1300.0, 1600.0, 2000.0, 2400.0]
+    assert not (tmp_path / "out" / "data" / "1" / "vdlist").exists()
+    outcome = nmrqb("fit", tmp_path / "out" / "data", "--model", "buildup", "--json")
+    assert outcome.code == 2
+    assert "axis" in outcome.err

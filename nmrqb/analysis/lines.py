@@ -50,7 +50,7 @@ def spectrum_bins(series: Series) -> Bins:
     fids = series.fids[:, first:] / series.scans[:, None]
     spectra = np.fft.fftshift(np.fft.fft(fids, axis=1), axes=1) / np.sqrt(used)
     frequency = np.fft.fftshift(np.fft.fftfreq(used, series.dwell_s))
-    start = first * series.dwell_s - series.time_origin_s
+    start = float(series.times_s[first])
     return Bins(frequency, spectra, start, series.dwell_s, used)
 
 

@@ -24,8 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from nmrqb.analysis.drift import RowFits, fit_rows, without_drift
 from nmrqb.analysis.lines import Bins, lorentzian, spectrum_bins
 from nmrqb.analysis.noise import noise_per_channel
+from nmrqb.analysis.regions import detect_regions, scan_weights
 from nmrqb.signals.series import Series
 
 Baseline = Literal["none", "linear"]
@@ -97,6 +99,7 @@ def fit_series(
     *,
     max_lines: int = 8,
     baseline: Baseline = "linear",
+    drift: bool | None = None,
 ) -> SeriesFit:
     """Fit one shared line shape with a signed amplitude for each row, region by region.
 
@@ -110,6 +113,9 @@ def fit_series(
         this number.
     baseline : {"linear", "none"}
         What is projected out of every row besides the lines.
+    drift : bool, optional
+        Whether every row has a shift and a broadening of its own (``analysis.drift``); without it
+        where the axis of the series is the time of acquisition.
 
     Raises
     ------
@@ -117,43 +123,67 @@ def fit_series(
         Where a region lies outside the spectrum or holds too few points, or no line is found.
     """
     bins = spectrum_bins(series)
-    bins = replace(bins, spectra=bins.spectra * _weights(series)[:, None])
+    bins = replace(bins, spectra=bins.spectra * scan_weights(series)[:, None])
     noise = noise_per_channel(bins)
     if noise <= 0.0:
         raise ValueError("fids must contain noise: its level sets every standard error")
     regions = tuple(regions_ppm) if regions_ppm is not None else series.regions_ppm
     if not regions:
         regions = detect_regions(series, bins, noise)
-    fits = [_fit_region(series, bins, noise, r, max_lines, baseline) for r in regions]
+    if drift is None:
+        drift = series.axis.name == "time" and series.rows > 1
+    if drift:
+        return _fit_drifting(series, bins, noise, regions, max_lines, baseline)
+    fits = [_fit_region(series, bins, noise, r, max_lines, baseline)[0] for r in regions]
     return SeriesFit(series=series, regions=tuple(fits))
 
 
-def detect_regions(series: Series, bins: Bins, noise: float) -> tuple[tuple[float, float], ...]:
-    """Return one region around each group of lines that stands out of the noise.
+def _fit_drifting(
+    series: Series,
+    bins: Bins,
+    noise: float,
+    regions: Sequence[tuple[float, float]],
+    max_lines: int,
+    baseline: Baseline,
+) -> SeriesFit:
+    """Fit a series whose field drifts: the strongest region shows where each row is."""
+    first = [_fit_region(series, bins, noise, r, 1, baseline) for r in regions]
+    _, drifting = max(
+        zip(first, (_rows_of(*one, series, noise) for one in first), strict=True),
+        key=lambda pair: float(np.abs(pair[1].amplitudes).max() / pair[0][0].width_hz.min()),
+    )
+    steady = without_drift(series, drifting.shift_hz)
+    bins = spectrum_bins(steady)
+    bins = replace(bins, spectra=bins.spectra * scan_weights(series)[:, None])
+    fits = []
+    for region in regions:
+        fit, local, problem, x = _fit_region(steady, bins, noise, region, max_lines, baseline)
+        rows = _rows_of(fit, local, problem, x, steady, noise)
+        weights = scan_weights(series)
+        fits.append(
+            replace(
+                fit,
+                amplitudes=rows.amplitudes / weights,
+                covariance=np.diag((rows.stderr / weights) ** 2),
+                reduced_chi2=rows.reduced_chi2,
+            )
+        )
+    return SeriesFit(series=series, regions=tuple(fits))
 
-    The root mean square over the rows is smoothed over three bins; a region holds the bins above
-    ten times the noise, widened by 24 bins on either side.
 
-    Raises
-    ------
-    ValueError
-        Where no bin stands out.
-    """
-    power = np.mean(np.abs(bins.spectra) ** 2, axis=0) / 2.0
-    power = np.convolve(power, np.ones(3) / 3.0, mode="same")
-    above = power > (1.0 + 10.0 * np.sqrt(1.0 / (3.0 * len(bins.spectra)))) * noise**2
-    if not above.any():
-        raise ValueError("no line stands out of the noise: name a region")
-    wide = np.convolve(above.astype(int), np.ones(49, dtype=int), mode="same") > 0
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], wide.astype(int), [0]])))
-    ppm = series.ppm(bins.frequency_hz)
-    found = []
-    for start, stop in edges.reshape(-1, 2):
-        if power[start:stop].max() > 25.0 * noise**2 / len(bins.spectra) + noise**2:
-            found.append((float(ppm[start]), float(ppm[stop - 1])))
-    if not found:
-        raise ValueError("no line stands out of the noise: name a region")
-    return tuple(found)
+def _rows_of(
+    fit: RegionFit,
+    local: Bins,
+    problem: _Projection,
+    x: NDArray[np.float64],
+    series: Series,
+    noise: float,
+) -> RowFits:
+    offset, rate, intensity = problem.unpack(x)
+    norm = float(np.linalg.norm(problem.shape(x)))
+    sign = 1.0 if np.vdot(fit.intensity[0], intensity[0]).real > 0.0 else -1.0
+    start = fit.amplitudes * scan_weights(series) / norm
+    return fit_rows(local, problem.nuisance, (offset, rate, sign * intensity), start, noise)
 
 
 def _fit_region(
@@ -163,7 +193,7 @@ def _fit_region(
     region_ppm: tuple[float, float],
     max_lines: int,
     baseline: Baseline,
-) -> RegionFit:
+) -> tuple[RegionFit, Bins, _Projection, NDArray[np.float64]]:
     low, high = series.offset_hz(np.array(region_ppm))
     inside = (bins.frequency_hz >= low) & (bins.frequency_hz <= high)
     if inside.sum() < MIN_BINS:
@@ -205,12 +235,8 @@ def _fit_region(
             break
     if best is None:
         raise ValueError(f"no line found in region {region_ppm[0]:g}:{region_ppm[1]:g} ppm")
-    return problem.result(series, region_ppm, best[1], noise, local.spectra)
-
-
-def _weights(series: Series) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = np.sqrt(series.scans / series.scans.max())
-    return weights
+    fit = problem.result(series, region_ppm, best[1], noise, local.spectra)
+    return fit, local, problem, best[1]
 
 
 class _Projection:
@@ -275,6 +301,10 @@ class _Projection:
             return None
         return np.concatenate([x, [nu, np.log(rate), c.real, c.imag]])
 
+    def shape(self, x: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Return the projected shape, shape (bins,)."""
+        return self._shape(x)[0]
+
     def _shape(
         self, x: NDArray[np.float64]
     ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
@@ -322,7 +352,7 @@ class _Projection:
         shape, _ = self._shape(x)
         # in units of the shape's norm: an error of the shared shape is then orthogonal to the
         # shape and changes no amplitude to first order, so that the rows are uncorrelated
-        weights = _weights(series)
+        weights = scan_weights(series)
         amplitude = (self._project(spectra) @ shape.conj()).real / np.linalg.norm(shape) / weights
         covariance = np.diag((noise / weights) ** 2)
         offset, rate, intensity = self.unpack(x)

@@ -31,6 +31,21 @@ _seed = click.option(
 )
 
 
+_regions = click.option(
+    "--region", "regions", multiple=True, metavar="LOW:HIGH", help="ppm; repeatable."
+)
+_axis = click.option(
+    "--axis",
+    metavar="FILE|NAME|RULE",
+    help="File with one axis value for each row; a list or arrayed parameter of the data set "
+    "(vdlist, d2), time, date or row; or a rule such as VC*D[20], for numbered experiments "
+    "L[20]*D[20].",
+)
+_rows = click.option(
+    "--rows", metavar="K|K-L", help="Row (or difference) of each numbered experiment."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nmrqb")
 def commands() -> None:
@@ -203,14 +218,9 @@ def simulate(
     type=click.Choice(["recovery", "saturation", "buildup", "decay", "nutation", "charging"]),
     required=True,
 )
-@click.option("--region", "regions", multiple=True, metavar="LOW:HIGH", help="ppm; repeatable.")
-@click.option(
-    "--axis",
-    metavar="FILE|RULE",
-    help="File with one axis value for each row; for numbered experiments also a rule such as "
-    "L[20]*D[20].",
-)
-@click.option("--rows", metavar="K|K-L", help="Row (or difference) of each numbered experiment.")
+@_regions
+@_axis
+@_rows
 @click.option("--register", metavar="R.toml", help="Register (for --model charging).")
 @click.option("--reference", metavar="row:K", help="Row of the thermal reference.")
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
@@ -265,6 +275,91 @@ def fit(
     if folder is not None and not as_json:
         click.echo(f"report: {folder / 'report.html'}")
     return OK if result.status == "ok" else NO
+
+
+@commands.command()
+@click.argument("dataset")
+@_regions
+@_axis
+@_rows
+@click.option("--lb", "lorentzian_hz", type=float, default=0.0, help="Line broadening, Hz.")
+@click.option("--zero-fill", type=int, default=2, show_default=True, help="Factor of points.")
+@click.option("--phase", "phase_row", metavar="row:K", help="Row that sets the phase of all.")
+@click.option("--p1", "p1_deg", type=float, default=0.0, help="First-order phase, degrees.")
+@click.option("--baseline", "baseline_order", type=int, help="Order of the polynomial taken off.")
+@click.option("--reference", metavar="FOUND:TRUE", help="Move FOUND ppm to TRUE ppm.")
+@_out
+@_overwrite
+@_json
+def process(
+    dataset: str,
+    regions: tuple[str, ...],
+    axis: str | None,
+    rows: str | None,
+    lorentzian_hz: float,
+    zero_fill: int,
+    phase_row: str | None,
+    p1_deg: float,
+    baseline_order: int | None,
+    reference: str | None,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Process a measured DATASET for people: spectra, integrals, figures."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.fit import parse_region
+    from nmrqb.studies.process import deliver_process, parse_row, parse_shift, process_dataset
+
+    folder = None if output is None else _folder(output)
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
+    result = process_dataset(
+        dataset,
+        regions_ppm=[parse_region(r) for r in regions],
+        axis=axis,
+        rows=rows,
+        lorentzian_hz=lorentzian_hz,
+        zero_fill=zero_fill,
+        phase_row=None if phase_row is None else parse_row(phase_row),
+        p1_deg=p1_deg,
+        baseline_order=baseline_order,
+        reference_ppm=None if reference is None else parse_shift(reference),
+    )
+    if folder is not None:
+        deliver_process(result, folder, overwrite=overwrite)
+    _show(result.to_result(), str(result), as_json)
+    if folder is not None and not as_json:
+        click.echo(f"report: {folder / 'report.html'}")
+    return OK
+
+
+@commands.command()
+@click.argument("dataset")
+@click.option("--to", "kind", type=click.Choice(["nmrpipe", "jcamp-dx", "csdm"]), required=True)
+@_axis
+@_rows
+@_out
+@_overwrite
+@_json
+def convert(
+    dataset: str,
+    kind: Any,
+    axis: str | None,
+    rows: str | None,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Convert a measured DATASET of any vendor into a common format."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.convert import convert_dataset
+
+    folder = _folder(output)
+    check_output(folder, overwrite=overwrite)
+    table = convert_dataset(dataset, folder, kind, axis=axis, rows=rows, overwrite=overwrite)
+    _show(table, f"{table['series']}\nwritten: {table['file']}", as_json)
+    return OK
 
 
 @commands.command()

@@ -41,8 +41,8 @@ class Series:
     """Free induction decays of one nucleus, one row per value of the array axis.
 
     A line at offset nu (Hz, positive towards higher ppm) is exp(+2 pi i nu t) in every row,
-    whatever the vendor's convention.  The time of point k is ``k * dwell_s - time_origin_s``: the
-    group delay of a digital filter is kept as a time origin and never cut off.
+    whatever the vendor's convention.  The time of point k is ``k * dwell_s - time_origin_s +
+    dead_time_s``: the group delay of a digital filter is kept as a time origin and never cut off.
 
     Attributes
     ----------
@@ -51,7 +51,10 @@ class Series:
     dwell_s : float
         Time between complex points.
     time_origin_s : float
-        Time from the first stored point to the start of the free precession, >= 0.
+        Group delay of the receiver: time from the first stored point to the one that shows the
+        start of the acquisition, >= 0.
+    dead_time_s : float
+        Time from the pulse to the start of the acquisition, where the data set states it.
     carrier_hz : float
         Frequency of the carrier.
     carrier_ppm : float
@@ -70,6 +73,8 @@ class Series:
         Charging time of each row, where the data set states it.
     regions_ppm : tuple of (low, high)
         Integral regions that came with the data.
+    recorded_unix_s : float or None
+        When it was recorded, seconds since 1970, where the data set states it.
     provenance : str
     warnings : tuple of str
         What the reader noticed.
@@ -84,10 +89,12 @@ class Series:
     axis: Axis
     scans: NDArray[np.int64]
     gain: float = 1.0
+    dead_time_s: float = 0.0
     reference_row: int | None = None
     unphased_rows: tuple[int, ...] = ()
     row_times_s: NDArray[np.float64] | None = None
     regions_ppm: tuple[tuple[float, float], ...] = ()
+    recorded_unix_s: float | None = None
     provenance: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -107,6 +114,8 @@ class Series:
             raise ValueError(f"dwell_s must be positive, but is {self.dwell_s} s")
         if not (np.isfinite(self.time_origin_s) and self.time_origin_s >= 0.0):
             raise ValueError(f"time_origin_s must be at least 0 s, but is {self.time_origin_s} s")
+        if not (np.isfinite(self.dead_time_s) and self.dead_time_s >= 0.0):
+            raise ValueError(f"dead_time_s must be at least 0 s, but is {self.dead_time_s} s")
         if not (np.isfinite(self.carrier_hz) and self.carrier_hz > 0.0):
             raise ValueError(f"carrier_hz must be positive, but is {self.carrier_hz} Hz")
         if (scans < 1).any():
@@ -152,7 +161,9 @@ class Series:
     def times_s(self) -> NDArray[np.float64]:
         """Time of each point from the start of the free precession, shape (points,)."""
         points = np.arange(self.points, dtype=np.float64)
-        return np.asarray(points * self.dwell_s - self.time_origin_s, dtype=np.float64)
+        return np.asarray(
+            points * self.dwell_s - self.time_origin_s + self.dead_time_s, dtype=np.float64
+        )
 
     @property
     def reference_hz(self) -> float:

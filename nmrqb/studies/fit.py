@@ -17,7 +17,7 @@ from nmrqb.analysis.curves import fit_charging
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import DEFINITIONS
-from nmrqb.errors import InputError
+from nmrqb.errors import InputError, one_line
 from nmrqb.files.toml import read_register
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
@@ -142,7 +142,7 @@ class FitResult:
         return table
 
     def __str__(self) -> str:
-        lines = [f"fit of {self.dataset} ({self.model})", f"{self.series}"]
+        lines = [f"fit of {one_line(self.dataset)} ({self.model})", f"{self.series}"]
         main = MODELS[self.model].main
         for k, result in enumerate(self.regions, start=1):
             low, high = result.line.region_ppm

@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.errors import InputError, one_line
-from nmrqb.files.axis import axis_from_file
-from nmrqb.files.axis_rule import AxisRule, looks_like_rule, parse_rule, program_products
-from nmrqb.files.bruker_axis import commands_of
-from nmrqb.files.bruker_experiment import Experiment, is_experiment, read_experiment
+from nmrqb.files.vendors.axis import axis_from_file, date_axis, row_axis
+from nmrqb.files.vendors.axis_rule import AxisRule, is_rule, parse_rule, program_products
+from nmrqb.files.vendors.bruker_axis import commands_of
+from nmrqb.files.vendors.bruker_experiment import Experiment, is_experiment, read_experiment
 from nmrqb.signals.series import Axis, Series
 
-#: experiments of one series
-MAX_EXPERIMENTS = 1024
 #: turn (cycles) over the group delay up to which a change of carrier leaves the phase alone
 _TURN = 0.01
 
@@ -36,10 +34,9 @@ _SAME: tuple[tuple[str, str, Callable[[Experiment], object]], ...] = (
 )
 
 
-def is_rule(axis_source: str) -> bool:
-    """Return whether an ``--axis`` text is a rule: it looks like one and no such file exists."""
-    too_long = len(axis_source) > 255  # for the name of a file
-    return looks_like_rule(axis_source) and (too_long or not Path(axis_source).is_file())
+def are_numbered(found: Sequence[Path]) -> bool:
+    """Return whether experiments lie side by side and are named by numbers."""
+    return len({f.parent for f in found}) == 1 and all(_number(f) is not None for f in found)
 
 
 def read_numbered(
@@ -67,17 +64,10 @@ def read_numbered(
     """
     path = path if path.is_dir() else path.parent
     parents = {folder.parent for folder in found}
-    numbered = len(parents) == 1 and all(_number(f) is not None for f in found)
     asked = axis_source is not None or rows_source is not None
     some = ", ".join(str(f.relative_to(path)) for f in found[:5])
     count = f"holds {len(found)} data sets ({some}{', ...' if len(found) > 5 else ''})"
-    if len(found) > MAX_EXPERIMENTS:
-        raise InputError(
-            f"holds more than {MAX_EXPERIMENTS} data sets: name one",
-            file=str(path),
-            limit=f"{MAX_EXPERIMENTS} data sets",
-        )
-    if not numbered:
+    if not are_numbered(found):
         raise InputError(f"{count}; name one", file=str(path))
     folder = parents.pop()
     name = one_line(folder.resolve().name)
@@ -117,6 +107,7 @@ def read_numbered(
         gain=chosen.gain,
         unphased_rows=unphased,
         regions_ppm=next((e.regions_ppm for e in experiments if e.regions_ppm), ()),
+        recorded_unix_s=chosen.recorded_unix_s,
         provenance=f"Bruker {name}, experiments {numbers}{words}",
         warnings=tuple(notes),
     )
@@ -204,6 +195,10 @@ def _axis(
 ) -> Axis:
     if axis_source is None:
         return _axis_of_program(folder, experiments, notes)
+    if axis_source == "date":
+        return date_axis(folder, [(e.folder.name, e.recorded_unix_s) for e in experiments])
+    if axis_source == "row":
+        return row_axis(len(experiments))
     if not is_rule(axis_source):
         return axis_from_file(Path(axis_source), len(experiments))
     rule = parse_rule(axis_source)
