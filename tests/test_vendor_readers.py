@@ -143,6 +143,24 @@ def test_an_archive_is_read_as_its_contents(tmp_path, pack):
     np.testing.assert_array_equal(read_series(packed).fids, fids)
 
 
+def test_an_error_inside_an_archive_names_the_archive(tmp_path):
+    _, path, _, _ = made("bruker", tmp_path / "set" / "7", 6)
+    (path / "vdlist").write_text("1\n2\n")
+    packed = tmp_path / "data.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(path, "set/7")
+    with pytest.raises(InputError, match=r"data\.tar\.gz/set/7/vdlist.*2 entries for 6 rows"):
+        read_series(packed)
+
+
+def test_echoes_of_a_spinsolve_are_an_axis_in_time(tmp_path):
+    extra = {"echoesperstep": 128, "techo": 500}
+    path = write_magritek(
+        tmp_path / "x", lines_fids(rows=6), extra=extra, drop=("minDelay", "maxDelay")
+    )
+    np.testing.assert_allclose(read_series(path).axis.values, 0.064 * np.arange(6))
+
+
 def test_a_stopped_experiment_is_read_with_a_warning(tmp_path):
     fids, path, _, _ = made("bruker", tmp_path / "x", 6)
     ser = path / "ser"

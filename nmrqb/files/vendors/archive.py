@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -67,7 +68,15 @@ def unpacked(path: Path) -> Iterator[Path]:
                 f"is a damaged archive ({one_line(str(error))[:80] or type(error).__name__})",
                 file=str(path),
             ) from None
-        yield folder
+        try:
+            yield folder
+        except InputError as error:
+            # what was unpacked is gone when the message is read: name it within the archive
+            inside = [
+                replace(p, file=p.file and p.file.replace(str(folder), str(path), 1))
+                for p in error.problems
+            ]
+            raise InputError(inside) from None
 
 
 class _Budget:

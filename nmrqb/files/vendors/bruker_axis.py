@@ -374,6 +374,10 @@ def _none_found(folder: Path, rows: int, used: list[str]) -> InputError:
         seen = f"the pulse program uses {', '.join(used)} and its list file is not there ({files})"
     else:
         seen = "the pulse program steps through no list"
+    second = folder / "acqu2s"
+    mode = Parameters(second).integer("FnMODE", 0, low=0) if second.is_file() else 0
+    if mode > 1:
+        seen += f"; FnMODE = {mode} is that of a two-dimensional spectrum, which is no series"
     there = [t.file for t in LISTS.values() if (folder / t.file).is_file()]
     if there:
         seen += f"; the data set holds {', '.join(there)}, which may be stale"

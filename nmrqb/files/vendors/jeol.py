@@ -172,6 +172,8 @@ def _chain(parameters: JeolParameters) -> tuple[NDArray[np.int64], NDArray[np.in
 
 def _read_points(path: Path, data: bytes, header: JeolHeader) -> NDArray[np.complex128]:
     """Return the FIDs, shape (rows, points)."""
+    if header.units[0] != _SECOND_UNIT:
+        raise InputError("its points are not over time: it holds a spectrum", file=str(path))
     dimensions = header.dimensions
     kinds = header.axis_types[:2]
     if dimensions not in (1, 2) or (dimensions == 2 and header.format not in TILE):
@@ -188,8 +190,6 @@ def _read_points(path: Path, data: bytes, header: JeolHeader) -> NDArray[np.comp
             f"{', '.join(str(k) for k in header.axis_types[:dimensions])})",
             file=str(path),
         )
-    if header.units[0] != _SECOND_UNIT:
-        raise InputError("its points are not over time: it holds a spectrum", file=str(path))
     x, y = header.points[0], header.points[1] if dimensions == 2 else 1
     checked(path, "points", x, 32, 2**28)
     checked(path, "rows", y, 1, 2**20)

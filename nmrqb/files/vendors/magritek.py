@@ -94,6 +94,10 @@ def read_magritek(folder: Path, axis_source: str | None = None) -> Series:
     )
     if "nrPnts" in acqu.table:
         stated = acqu.number("nrPnts", low=1, high=2**28)
+        if acqu.number("nrEchoes", 0.0, low=0, high=2**28) == points != stated:
+            raise InputError(
+                f"holds the heights of a train of {points} echoes, no FIDs", file=str(path)
+            )
         refuse_contradiction(acqu.path, "nrPnts", "nrPnts", stated, path.name, points, 0.0)
     if abscissa is not None:
         step = float(np.mean(np.diff(abscissa.astype(np.float64))))
@@ -200,6 +204,19 @@ def _axis(acqu: AcquPar, rows: int, axis_source: str | None, notes: list[str]) -
     for low_key, high_key in _RANGES:
         if low_key in acqu.table and high_key in acqu.table:
             return _range(acqu, low_key, high_key, rows, notes)
+    if "echoesperstep" in acqu.table and "techo" in acqu.table:
+        echoes = acqu.number("echoesperstep", low=1, high=1e9)
+        spacing = 1e-6 * acqu.number("techo", low=1e-3, high=1e9)
+        notes.append(
+            f"row k is taken after k times {echoes:g} echoes of {spacing:g} s: a decay does not "
+            "depend on where the first row is"
+        )
+        return Axis(
+            name="delay",
+            unit="s",
+            values=np.array([k * echoes * spacing for k in range(rows)]),
+            source="echoesperstep * techo of acqu.par",
+        )
     raise InputError(
         f"{rows} rows, but acqu.par states no delays (minDelay, maxDelay, nrSteps): say which "
         "with --axis FILE (one value a line)",
