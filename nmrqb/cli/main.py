@@ -446,6 +446,8 @@ def _progress(as_json: bool) -> Callable[[str], None]:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     words = sys.argv[1:] if arguments is None else arguments
+    # thousands of small matrices: threads of linear algebra only wait for one another
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = commands.main(args=words, prog_name="nmrqb", standalone_mode=False)
     except NmrqbError as error:
