@@ -273,7 +273,8 @@ def with_scale_error(fit: Fit, names: tuple[str, ...], relative: float) -> Fit:
     if relative == 0.0 or fit.covariance is None:
         return fit
     shift = np.array(
-        [(fit.parameters[n].value or 0.0) if n in names else 0.0 for n in fit.names], dtype=float
+        [(fit.parameters[n].value or 0.0) if n in names else 0.0 for n in fit.names],
+        dtype=float,
     )
     covariance = fit.covariance + relative**2 * np.outer(shift, shift)
     table = dict(fit.parameters)

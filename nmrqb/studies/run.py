@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
 from nmrqb.analysis.coupling import fit_coupling
-from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.curve_fit import CurveFit, with_scale_error
 from nmrqb.analysis.curves import fit_charging, fit_recovery
 from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.analysis.series_fit import RegionFit, fit_series
@@ -279,15 +279,17 @@ def _fit(
             case "recovery":
                 return fit_recovery(measured.times, y, own, scale_error)
             case "nutation":
-                return fit_nutation(measured.times, y, own)
+                found = fit_nutation(measured.times, y, own)
+                return with_scale_error(found, ("M0",), scale_error)
             case "coupling":
-                return fit_coupling(
+                found = fit_coupling(
                     measured.times,
                     y,
                     own,
                     partners=plan.partners,
                     partner_t1_s=plan.partner.t1_s.value,
                 )
+                return with_scale_error(found, ("M0",), scale_error)
 
     try:
         fit, truth = fitted(measured.energy, calibrated.scale_error), fitted(exact.energy, 0.0)
