@@ -177,8 +177,8 @@ def main():
     lines += [
         "",
         (
-            "The nutation damps as a Gaussian over the sample and is fitted with an exponential: its "
-            "errors are scaled by that misfit, and so hold the truth more often than 95 %."
+            "The nutation damps as a Gaussian over the sample and is fitted with an exponential: "
+            "its errors are scaled by that misfit, and so hold the truth more often than 95 %."
         ),
     ]
     RESULTS.write_text("\n".join([*lines, ""]), encoding="utf-8")
