@@ -53,7 +53,7 @@ def sign_warnings(sequence: PulseSequence, register: SpinRegister) -> list[str]:
     found: list[str] = []
     inepts = []
     for event, level in charger_levels(sequence, register):
-        if isinstance(event, Segment) and event.label == "refocused INEPT":
+        if isinstance(event, Segment) and _is_one_way(event):
             inepts.append(level)
             continue
         if upward * level < -_POINTS_NOWHERE:
@@ -75,14 +75,20 @@ def inept_sign(sequence: PulseSequence, register: SpinRegister) -> int:
     What INEPT meets does not depend on its own sign, so that any sequence with it will do.
     """
     for event, level in charger_levels(sequence, register):
-        if isinstance(event, Segment) and event.label == "refocused INEPT":
+        if isinstance(event, Segment) and _is_one_way(event):
             charger = level * register.charger.nucleus.sign
             return 1 if charger * register.battery.nucleus.sign <= 0.0 else -1
     return 1
 
 
 def _is_driven(event: Event) -> bool:
-    return isinstance(event, Segment) and event.label.startswith("driven")
+    # no polarisation keeps its place: drive and exchange mix everything
+    return isinstance(event, Segment) and not any(event.action)
+
+
+def _is_one_way(segment: Segment) -> bool:
+    """True for INEPT, which gives to the battery and takes nothing back; an exchange does both."""
+    return (segment.action[1] != 0.0) != (segment.action[2] != 0.0)
 
 
 def _transfers(segment: Segment) -> bool:
