@@ -6,7 +6,7 @@ from star_registers import TICK_S, StarOfGivenRatio, charging_protocol, fine_spe
 
 from nmrqb.compiler.compile import compile_protocol
 from nmrqb.models.closed_map import ClosedMap
-from nmrqb.models.exchange import exchange_transfer, shortest_exchange
+from nmrqb.models.exchange import shortest_exchange
 from nmrqb.models.screening import RECOVERIES, ReenergisedGrid
 
 
@@ -89,4 +89,3 @@ def test_a_grid_that_makes_no_sense_is_refused():
         )
     with pytest.raises(ValueError, match="`jt` must be a list"):
         ReenergisedGrid(register=star(3), recovery="left", jt=-np.ones(1), delay_s=np.ones(1))
-    assert exchange_transfer(3, 0.1) > 0

@@ -14,6 +14,7 @@ from nmrqb.battery.charging import ChargingCurve
 from nmrqb.sequence.events import PulseSequence
 from nmrqb.signals.series import Series
 from nmrqb.simulate.simulator import SimulatedSequence
+from nmrqb.units import format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,12 +126,14 @@ def draw_spectra(
     inside = np.ones(len(ppm), bool)
     if region_ppm is not None:
         inside = (ppm >= region_ppm[0]) & (ppm <= region_ppm[1])
-    step = 0.35 * float(np.abs(real[:, inside]).max())
+    shown = real[:, inside]
+    # upright lines may overlap the row above; inverted ones get the room they need
+    step = 0.35 * float(np.abs(shown).max()) + max(0.0, -float(shown.min()))
     for k, spectrum in enumerate(real):
         reference = k == series.reference_row
         colour = VERMILION if reference else BLUE
         ax.plot(ppm[inside], spectrum[inside] + k * step, color=colour, linewidth=0.8)
-        name = "reference" if reference else f"{series.axis.values[k]:g} {series.axis.unit}"
+        name = "reference" if reference else _row_name(series, k)
         ax.annotate(
             name.strip(),
             (1.01, k * step),
@@ -142,5 +145,12 @@ def draw_spectra(
     ax.invert_xaxis()
     ax.set_yticks([])
     ax.set_xlabel(f"{series.nucleus} chemical shift (ppm)")
-    unit = f" ({series.axis.unit})" if series.axis.unit else ""
-    ax.set_title(f"rows: {series.axis.name}{unit}", fontsize=9, loc="right")
+    ax.set_title(f"rows: {series.axis.name}", fontsize=9, loc="right")
+
+
+def _row_name(series: Series, row: int) -> str:
+    """Return the swept value of a row with the unit that reads best."""
+    value = float(series.axis.values[row])
+    if series.axis.unit == "s":
+        return format_quantity(value, "time")
+    return f"{value:g} {series.axis.unit}"
