@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nmrqb.analysis.curve_fit import CurveFit, withhold
+from nmrqb.analysis.curve_fit import CurveFit, withhold, withhold_value
 from nmrqb.analysis.curves import (
     best_time,
     fit_saturation,
@@ -36,12 +36,16 @@ from nmrqb.analysis.curves import (
     in_order,
     why_withheld,
 )
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
 
 Array = NDArray[np.float64]
+Shape = Literal["mono", "stretched"]
 Verdict = Literal["mono-exponential", "nearly mono-exponential", "not mono-exponential"]
 
 #: levels of the ratio alone, and where the residuals refute one exponential already
 SIGNIFICANCE, PREFERENCE = 1e-3, 0.05
+#: stretches that are tried; beyond them the curve is a step between two points, or a constant
+BETA_RANGE = (0.2, 5.0)
 #: differences and residuals over the largest amplitude up to this are usual
 MATERIAL_DIFFERENCE = 0.02
 
@@ -127,7 +131,14 @@ def build_up(t: Array, T: float, M_inf: float, beta: float = 1.0) -> Array:  # n
     return M_inf * (1.0 - np.exp(-((np.asarray(t) / T) ** beta)))
 
 
-def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildUpFit:
+def fit_build_up(
+    times_s: Array,
+    amplitudes: Array,
+    covariance: Array,
+    *,
+    curve: Shape | None = None,
+    intervals: Intervals = PROFILE,
+) -> BuildUpFit:
     """Fit a build-up from zero by the simpler of two models that the points allow.
 
     Parameters are T and M_inf, and beta where the stretched model is selected.  T is withheld
@@ -140,11 +151,15 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
         At least 0, in any order.
     amplitudes : ndarray, shape (points,)
     covariance : ndarray, shape (points, points)
+    curve : {"mono", "stretched"}, optional
+        Reported whatever the comparison selects.
+    intervals : Intervals
 
     Raises
     ------
     ValueError
-        Where there are fewer than 3 points, or the times do not differ or are negative.
+        Where there are fewer than 3 points (5 for "stretched"), or the times do not differ or are
+        negative.
     """
     import lmfit
 
@@ -152,15 +167,20 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
     if len(t) and t[0] < 0.0:
         raise ValueError(f"times must be at least 0 s, but start at {t[0]:g} s")
     tau, (level,) = best_time(t, y, matrix, lambda x, tau: -np.expm1(-x / tau)[:, None])
-    mono = fit_time(_mono, "T", {"T": tau, "M_inf": level}, t, y, matrix)
+    start = {"T": tau, "M_inf": level}
+    mono = fit_time(_mono, "T", start, t, y, matrix, LINEAR)
     if len(t) < 5:  # the ratio of the two needs at least two degrees of freedom
+        if curve == "stretched":
+            raise ValueError(f"{len(t)} points cannot tell a stretch: at least 5 are needed")
+        mono = fit_time(_mono, "T", start, t, y, matrix, intervals)
         comparison = Comparison(
             verdict="mono-exponential", selected=_MONO, F=None, p_value=None,
             largest_difference=None, models=(_model(_MONO, mono, 1.0),),
         )  # fmt: skip
         return _with(mono, comparison, t)
-    bounded = lmfit.Parameter("beta", value=1.0, min=0.05, max=20.0)
-    stretched = fit_time(build_up, "T", {"T": tau, "M_inf": level, "beta": bounded}, t, y, matrix)
+    bounded = lmfit.Parameter("beta", value=1.0, min=BETA_RANGE[0], max=BETA_RANGE[1])
+    start_stretched = start | {"beta": bounded}
+    stretched = fit_time(build_up, "T", start_stretched, t, y, matrix, LINEAR)
     scale2 = stretched.error_scale**2
     ratio = max(mono.chi2 - stretched.chi2, 0.0) / scale2
     p_value = float(
@@ -171,6 +191,7 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
     leave = (rejected and difference > MATERIAL_DIFFERENCE) or (
         p_value < PREFERENCE and _refuted(mono, y)
     )
+    chosen = curve or ("stretched" if leave else "mono")
     comparison = Comparison(
         verdict=(
             "not mono-exponential"
@@ -179,14 +200,18 @@ def fit_build_up(times_s: Array, amplitudes: Array, covariance: Array) -> BuildU
             if rejected
             else "mono-exponential"
         ),
-        selected=_STRETCHED if leave else _MONO,
+        selected=_STRETCHED if chosen == "stretched" else _MONO,
         F=ratio,
         p_value=p_value,
         largest_difference=difference,
         models=(_model(_MONO, mono, scale2), _model(_STRETCHED, stretched, scale2)),
     )
-    fit = _with(stretched if leave else mono, comparison, t)
-    other = (mono if leave else stretched).curve
+    if chosen == "stretched":
+        selected = fit_time(build_up, "T", start_stretched, t, y, matrix, intervals)
+    else:
+        selected = fit_time(_mono, "T", start, t, y, matrix, intervals)
+    fit = _with(selected, comparison, t)
+    other = (mono if chosen == "stretched" else stretched).curve
     words = _words(comparison)
     if leave:
         words += _offset(t, y, matrix, stretched)
@@ -228,10 +253,17 @@ def _model(name: str, fit: CurveFit, scale2: float) -> BuildUpModel:
 def _with(fit: CurveFit, comparison: Comparison, t: Array) -> BuildUpFit:
     inherited: dict[str, Any] = {f.name: getattr(fit, f.name) for f in fields(CurveFit)}
     joined = BuildUpFit(**inherited, comparison=comparison)
+    beta = fit.parameters.get("beta")
+    if beta is not None and None in beta.ci95:
+        why = (
+            f"not identifiable: every stretch up to beta = {BETA_RANGE[1]:g} (or down to "
+            f"{BETA_RANGE[0]:g}) describes the points; fit one exponential"
+        )
+        return withhold(joined, beta.reason or why)
     reason = why_withheld(
         fit, "T", float(t[-1]), "the longest build-up", "the amplitudes do not build up to a limit"
     )
-    return withhold(joined, reason) if reason else joined
+    return withhold_value(joined, reason) if reason else joined
 
 
 def _words(comparison: Comparison) -> tuple[str, ...]:
@@ -241,18 +273,26 @@ def _words(comparison: Comparison) -> tuple[str, ...]:
     test = f"F = {comparison.F:.3g}, p = {comparison.p_value:.2g}"
     percent = f"{100.0 * (comparison.largest_difference or 0.0):.2g} % of the largest amplitude"
     one, other = _pair(mono.T, mono.T_stderr), _pair(stretched.T, stretched.T_stderr)
-    if comparison.selected == _STRETCHED:
+    if comparison.verdict == "not mono-exponential":
         said = (
-            f"the build-up is NOT mono-exponential ({test}; the curves differ by {percent}): T "
-            f"and beta are those of a stretched exponential; one exponential would say T = {one} s"
+            f"the build-up is NOT mono-exponential ({test}; the curves differ by {percent}): "
+            + (
+                "T and beta are those of a stretched exponential; one exponential would say T = "
+                f"{one} s"
+                if comparison.selected == _STRETCHED
+                else f"T is that of one exponential all the same, as asked; a stretched one says "
+                f"T = {other} s"
+            )
         )
     else:
         said = (
             f"the build-up is not quite mono-exponential ({test}): beta = "
             f"{_pair(stretched.beta, stretched.beta_stderr)} with T = {other} s fits better, but "
             f"differs by only {percent}, within usual systematic errors of amplitudes "
-            f"({100.0 * MATERIAL_DIFFERENCE:g} %): T is that of one exponential"
+            f"({100.0 * MATERIAL_DIFFERENCE:g} %)"
         )
+        if comparison.selected == _MONO:
+            said += ": T is that of one exponential"
     return (said,)
 
 

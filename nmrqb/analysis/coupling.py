@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold
+from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold, withhold_value
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
 
 Array = NDArray[np.float64]
 
@@ -51,6 +52,7 @@ def fit_coupling(
     *,
     partners: int,
     partner_t1_s: float,
+    intervals: Intervals = PROFILE,
 ) -> CurveFit:
     """Fit the echo modulation of n equivalent partners with a known T1, J > 0.
 
@@ -65,6 +67,7 @@ def fit_coupling(
     partners : int
         n >= 1.
     partner_t1_s : float
+    intervals : Intervals
 
     Raises
     ------
@@ -87,9 +90,10 @@ def fit_coupling(
     misfit = (((y - best[:, None] * shape) * weight) ** 2).sum(axis=1)
     inner = np.flatnonzero((misfit[1:-1] <= misfit[:-2]) & (misfit[1:-1] <= misfit[2:])) + 1
     starts = inner[np.argsort(misfit[inner])][:4] if len(inner) else [int(np.argmin(misfit))]
-    fits = [_fit(model, t, y, covariance, grid[k], float(best[k]), span) for k in starts]
+    guesses = [{"J": grid[k], "T2": 2.0 * span, "M0": float(best[k])} for k in starts]
+    fits = [_fit(model, t, y, covariance, guess, span, LINEAR) for guess in guesses]
     fits.sort(key=lambda fit: fit.chi2)
-    found = fits[0]
+    found = _fit(model, t, y, covariance, fits[0].estimates, span, intervals)
     j = found.parameters["J"]
     if j.value is None:
         return found
@@ -113,19 +117,25 @@ def fit_coupling(
             f"not identifiable: the longest echo, {float(t.max()):g} s, is shorter than T2 (the "
             f"fit alone would say {t2:.3g} s)"
         )
-        return withhold(found, reason, ("T2",))
+        return withhold_value(found, reason, ("T2",))
     return found
 
 
 def _fit(
-    model: object, t: Array, y: Array, covariance: Array, start_hz: float, level: float, span: float
+    model: object,
+    t: Array,
+    y: Array,
+    covariance: Array,
+    guess: dict[str, float],
+    span: float,
+    intervals: Intervals,
 ) -> CurveFit:
     import lmfit
 
     values = lmfit.Parameters()
-    values.add("J", value=start_hz, min=0.0)
-    values.add("T2", value=2.0 * span, min=span / 1e4, max=span * 1e4)
-    values.add("M0", value=level)
+    values.add("J", value=guess["J"], min=0.0)
+    values.add("T2", value=guess["T2"], min=span / 1e4, max=span * 1e4)
+    values.add("M0", value=guess["M0"])
     return fit_curve(
         model,  # type: ignore[arg-type]
         t,
@@ -133,4 +143,5 @@ def _fit(
         values,
         covariance=covariance,
         units={"J": "Hz", "T2": "s"},
+        intervals=intervals,
     )

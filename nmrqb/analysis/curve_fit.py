@@ -1,29 +1,34 @@
 """Least-squares fits of curves through lmfit; errors are withheld where they mean nothing.
 
 What lmfit does that is set differently here: ``scale_covar`` is off (errors are those of the
-stated sigma), correlated errors are whitened, and errors at bounds or of a singular problem are
-not printed but replaced by the reason.
+stated sigma), correlated errors are whitened, intervals are those of the profile likelihood, and
+errors at bounds or of a singular problem are not printed but replaced by the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
-from warnings import catch_warnings, simplefilter
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 from scipy import stats
+
+from nmrqb.analysis.intervals import PROFILE, RANDOM, Ends, Intervals, profile_interval
+from nmrqb.analysis.least_squares import Errors, Minimum, Problem
+from nmrqb.analysis.outliers import Outlier, find_outliers
+from nmrqb.analysis.resampling import draw_samples, sampled_interval
 
 if TYPE_CHECKING:
     import lmfit
 
 Array = NDArray[np.float64]
 
-#: stands for a residual outside the function's domain
-_FAR = 1e30
+#: probability of residuals this large below which the stated errors are no longer believed
+_DISBELIEF = 1e-3
+#: fits that start again at a lower point that a profile came across
+_RESTARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,8 @@ class FittedParameter:
     value, stderr : float or None
         None where withheld; then `reason` says why.
     ci95 : tuple of float or None
-        95 % interval: a limit that is not known is None.
+        95 % interval: a limit that is not known is None.  It may be there, two-sided or open on
+        one side, where the value is withheld.
     unit : str
     reason : str or None
     """
@@ -74,6 +80,12 @@ class CurveFit:
         Factor on the standard errors: sqrt(reduced chi-square) where the residuals exceed the
         stated sigma (p < 0.001), else 1.
     warnings : tuple of str
+    estimates : dict of str to float
+        The point of least squares, also of what is withheld.
+    intervals : Intervals
+        How `ci95` was made.
+    outliers : tuple of Outlier
+        Points that the others contradict; they are fitted all the same.
     curve : callable
         The fitted curve at any x: for pictures, also where a parameter is withheld.
     """
@@ -89,12 +101,29 @@ class CurveFit:
     names: tuple[str, ...]
     error_scale: float
     warnings: tuple[str, ...]
+    estimates: dict[str, float]
+    intervals: Intervals
+    outliers: tuple[Outlier, ...] = ()
     curve: Callable[[Array], Array] = field(repr=False, compare=False)
 
     @property
     def is_identifiable(self) -> bool:
-        """True where every parameter has a value."""
-        return all(p.value is not None for p in self.parameters.values())
+        """True where every free parameter has a value."""
+        return all(self.parameters[n].value is not None for n in self.names)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion of the stated errors, up to a constant."""
+        return self.chi2 + len(self.names) * float(np.log(len(self.residuals)))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion for few points, up to a constant (infinite at the limit).
+
+        chi2 + 2 k + 2 k (k + 1)/(n - k - 1), n points and k parameters (Hurvich and Tsai 1989).
+        """
+        k, rest = len(self.names), self.dof - 1
+        return self.chi2 + 2.0 * k + (2.0 * k * (k + 1) / rest if rest > 0 else float("inf"))
 
     def value(self, name: str) -> float:
         """Return a fitted value.
@@ -127,6 +156,7 @@ def fit_curve(
     sigma: Array | float | None = None,
     covariance: Array | None = None,
     units: Mapping[str, str] | None = None,
+    intervals: Intervals = PROFILE,
 ) -> CurveFit:
     """Fit ``function(x, **parameters)`` to points.
 
@@ -142,72 +172,37 @@ def fit_curve(
         residuals of the fit.
     units : mapping, optional
         Units of the parameters.
+    intervals : Intervals
+        How the 95 % intervals are made; standard errors are those of the curvature, or of the
+        samples of a random method.
 
     Raises
     ------
     ValueError
         Where there are not more points than free parameters, or the errors are not positive.
     """
-    import lmfit
-
     x, y = np.asarray(x, float), np.asarray(y, float)
-    start = _parameters(parameters)
-    names = tuple(n for n, p in start.items() if p.vary)
+    problem = Problem(
+        function=function,
+        x=x,
+        y=y,
+        errors=Errors.of(len(y), sigma, covariance),
+        parameters=_parameters(parameters),
+    )
+    names = problem.names
     if len(y) <= len(names):
         raise ValueError(
             f"{len(y)} points cannot determine {len(names)} parameters: at least "
             f"{len(names) + 1} points are needed"
         )
-    whiten = _whitener(len(y), sigma, covariance)
-
-    def residual(values: Any) -> Array:
-        with np.errstate(all="ignore"):  # a far step may leave the function's domain
-            rest = whiten(y - np.asarray(function(x, **values.valuesdict()), float))
-        return np.clip(np.where(np.isfinite(rest), rest, _FAR), -_FAR, _FAR)
-
-    def room_of(result: Any) -> dict[str, float]:
-        found = result.params.valuesdict()
-        return {n: min(found[n] - start[n].min, start[n].max - found[n]) for n in names}
-
-    def holds(result: Any) -> bool:
-        if not (result.success and np.isfinite(result.chisqr) and result.chisqr < _FAR):
-            return False
-        table = result.params.valuesdict()
-        return _covariance(function, x, table, room_of(result), whiten)[0] is not None
-
-    minimiser = lmfit.Minimizer(residual, start, scale_covar=False)
-    tight: dict[str, Any] = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "max_nfev": 20000}
-    # lmfit takes square roots of covariances that are not positive; ours is computed below
-    with catch_warnings():
-        simplefilter("ignore", RuntimeWarning)
-        found = minimiser.minimize(method="leastsq", **tight)
-        if not holds(found):
-            # from far away, steps within a trust region first
-            near = minimiser.minimize(method="least_squares", max_nfev=2000)
-            again = minimiser.minimize(method="leastsq", params=near.params, **tight)
-            if again.chisqr < found.chisqr:
-                found = again
-    values: dict[str, float] = found.params.valuesdict()
-    best = np.asarray(function(x, **values), float)
-    residuals = whiten(y - best)
-    chi2 = float(residuals @ residuals)
-    dof = len(y) - len(names)
     absolute = sigma is not None or covariance is not None
-    p_value = float(stats.chi2.sf(chi2, dof)) if absolute else 1.0
-    warnings: list[str] = []
-    scale = 1.0
-    quantile = float(stats.norm.ppf(0.975))
-    if not absolute or p_value < 1e-3:
-        scale = float(np.sqrt(chi2 / dof))
-        quantile = float(stats.t.ppf(0.975, dof))
-        if absolute:
-            warnings.append(
-                f"residuals exceed the stated errors {scale:.3g} times: standard errors are "
-                "scaled by this factor"
-            )
-    matrix, reason = _covariance(function, x, values, room_of(found), whiten)
-    if not (found.success and np.isfinite(best).all()):
-        reason = "the fit did not converge"
+    minimum = problem.minimise()
+    for _ in range(_RESTARTS):
+        found = _with_errors(problem, minimum, absolute, intervals)
+        if found.better is None:
+            break
+        minimum = problem.minimise(found.better.values)
+    values = minimum.values
     table: dict[str, FittedParameter] = {}
     for name, value in values.items():
         unit = (units or {}).get(name, "")
@@ -216,41 +211,126 @@ def fit_curve(
                 value=value, stderr=None, ci95=(None, None), unit=unit, reason="held fixed"
             )
             continue
-        why = reason or _at_bound(start[name], value)
-        if why is not None or matrix is None:
-            table[name] = FittedParameter(
-                value=None, stderr=None, ci95=(None, None), unit=unit, reason=why
-            )
-            continue
-        k = names.index(name)
-        stderr = float(np.sqrt(matrix[k, k])) * scale
+        why = found.reason or problem.at_bound(name, value)
+        ends = found.ends.get(name, (None, None))
         table[name] = FittedParameter(
-            value=float(value),
-            stderr=stderr,
-            ci95=(float(value) - quantile * stderr, float(value) + quantile * stderr),
+            value=None if why else float(value),
+            stderr=None if why else found.stderr[name],
+            ci95=ends,
             unit=unit,
+            reason=why,
         )
+    residuals = problem.errors.whiten(y - problem.curve(values))
+    dof = len(y) - len(names)
+    outliers = find_outliers(problem, minimum, float(absolute)) if found.reason is None else ()
     return CurveFit(
         parameters=table,
-        best_fit=best,
+        best_fit=problem.curve(values),
         residuals=residuals,
-        chi2=chi2,
-        reduced_chi2=chi2 / dof,
+        chi2=minimum.chi2,
+        reduced_chi2=minimum.chi2 / dof,
         dof=dof,
-        p_value=p_value,
-        covariance=None if matrix is None else matrix * scale**2,
+        p_value=found.p_value,
+        covariance=found.covariance,
         names=names,
-        error_scale=scale,
-        warnings=tuple(warnings),
+        error_scale=found.scale,
+        warnings=(*found.warnings, *(str(o) for o in outliers)),
+        estimates=values,
+        intervals=intervals,
+        outliers=outliers,
         curve=lambda at: np.asarray(function(np.asarray(at, float), **values), float),
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WithErrors:
+    """Errors and intervals at a minimum, or a point below it where the fit has to start again."""
+
+    covariance: Array | None
+    reason: str | None
+    scale: float
+    p_value: float
+    stderr: dict[str, float]
+    ends: dict[str, Ends]
+    warnings: tuple[str, ...]
+    better: Minimum | None = None
+
+
+def _with_errors(
+    problem: Problem, minimum: Minimum, absolute: bool, intervals: Intervals
+) -> _WithErrors:
+    names, dof = problem.names, len(problem.y) - len(problem.names)
+    p_value = float(stats.chi2.sf(minimum.chi2, dof)) if absolute else 1.0
+    warnings: list[str] = []
+    scale, quantile = 1.0, float(stats.norm.ppf(0.975))
+    if not absolute or p_value < _DISBELIEF:
+        scale = float(np.sqrt(minimum.chi2 / dof))
+        quantile = float(stats.t.ppf(0.975, dof))
+        if absolute:
+            warnings.append(
+                f"residuals exceed the stated errors {scale:.3g} times: standard errors are "
+                "scaled by this factor"
+            )
+    matrix, reason = problem.covariance(minimum.values)
+    if not minimum.is_converged:
+        reason = "the fit did not converge"
+    stderr: dict[str, float] = {}
+    ends: dict[str, Ends] = {}
+    better: Minimum | None = None
+    if matrix is not None and reason is None:
+        spread = np.sqrt(np.diag(matrix)) * scale
+        stderr = dict(zip(names, map(float, spread), strict=True))
+        if intervals.method in RANDOM:
+            samples = draw_samples(problem, minimum, matrix, scale, intervals)
+            warnings += samples.warnings
+            stderr = {n: samples.stderr(k) for k, n in enumerate(names)}
+            ends = {n: sampled_interval(problem, minimum, samples, n, intervals) for n in names}
+        elif intervals.method == "profile" and minimum.chi2 > 0.0:
+            for name in names:
+                profile = profile_interval(problem, minimum, matrix, name, quantile * scale)
+                if profile.better is not None:
+                    better = profile.better
+                    break
+                ends[name] = profile.ends
+        else:  # without noise a profile has no width
+            for n, error in stderr.items():
+                value = minimum.values[n]
+                ends[n] = (value - quantile * error, value + quantile * error)
+    return _WithErrors(
+        covariance=None if matrix is None else matrix * scale**2,
+        reason=reason,
+        scale=scale,
+        p_value=p_value,
+        stderr=stderr,
+        ends=ends,
+        warnings=tuple(warnings),
+        better=better,
+    )
+
+
 def withhold(fit: Fit, reason: str, names: tuple[str, ...] | None = None) -> Fit:
-    """Return the fit with the values of `names` (all by default) withheld for `reason`."""
+    """Return the fit with values and intervals of `names` (all by default) withheld."""
+    return _withheld(fit, reason, names, lambda _: (None, None))
+
+
+def withhold_value(fit: Fit, reason: str, names: tuple[str, ...] | None = None) -> Fit:
+    """Return the fit with the values of `names` (all by default) withheld for `reason`.
+
+    Their intervals stay: what the points exclude they exclude, whether or not one value can be
+    named.
+    """
+    return _withheld(fit, reason, names, lambda p: p.ci95)
+
+
+def _withheld(
+    fit: Fit,
+    reason: str,
+    names: tuple[str, ...] | None,
+    interval: Callable[[FittedParameter], Ends],
+) -> Fit:
     table = {
         name: (
-            FittedParameter(value=None, stderr=None, ci95=(None, None), unit=p.unit, reason=reason)
+            FittedParameter(value=None, stderr=None, ci95=interval(p), unit=p.unit, reason=reason)
             if names is None or name in names
             else p
         )
@@ -272,22 +352,21 @@ def with_scale_error(fit: Fit, names: tuple[str, ...], relative: float) -> Fit:
     """
     if relative == 0.0 or fit.covariance is None:
         return fit
-    shift = np.array(
-        [(fit.parameters[n].value or 0.0) if n in names else 0.0 for n in fit.names],
-        dtype=float,
-    )
+    shift = np.array([fit.estimates[n] if n in names else 0.0 for n in fit.names], dtype=float)
     covariance = fit.covariance + relative**2 * np.outer(shift, shift)
     table = dict(fit.parameters)
-    for k, name in enumerate(fit.names):
+    for name, level in zip(fit.names, shift, strict=True):
         old = table[name]
-        if old.value is None or old.stderr is None or old.ci95[1] is None:
-            continue
-        quantile = (old.ci95[1] - old.value) / old.stderr
-        stderr = float(np.sqrt(covariance[k, k]))
+        half = float(stats.norm.ppf(0.975)) * relative * abs(level)
+        low, high = old.ci95
+        middle = fit.estimates[name]
         table[name] = replace(
             old,
-            stderr=stderr,
-            ci95=(old.value - quantile * stderr, old.value + quantile * stderr),
+            stderr=None if old.stderr is None else float(np.hypot(old.stderr, relative * level)),
+            ci95=(
+                None if low is None else middle - float(np.hypot(middle - low, half)),
+                None if high is None else middle + float(np.hypot(high - middle, half)),
+            ),
         )
     return replace(fit, parameters=table, covariance=covariance)
 
@@ -301,72 +380,3 @@ def _parameters(given: lmfit.Parameters | Mapping[str, float]) -> lmfit.Paramete
     for name, value in given.items():
         built.add(name, value=float(value))
     return built
-
-
-def _whitener(
-    points: int, sigma: Array | float | None, covariance: Array | None
-) -> Callable[[Array], Array]:
-    if covariance is not None:
-        if sigma is not None:
-            raise ValueError("give either sigma or covariance, not both")
-        try:
-            factor = np.linalg.cholesky(np.asarray(covariance, float))
-        except np.linalg.LinAlgError:
-            raise ValueError("covariance must be positive definite") from None
-        return lambda r: scipy.linalg.solve_triangular(factor, r, lower=True)
-    errors = np.broadcast_to(np.asarray(1.0 if sigma is None else sigma, float), (points,))
-    if not (np.isfinite(errors).all() and (errors > 0.0).all()):
-        raise ValueError("sigma must be finite and positive")
-    return lambda r: r / errors
-
-
-def _covariance(
-    function: Callable[..., Array],
-    x: Array,
-    values: dict[str, float],
-    room: dict[str, float],
-    whiten: Callable[[Array], Array],
-) -> tuple[Array | None, str | None]:
-    """Return (J^T J)^-1 from central differences, or the reason why there is none.
-
-    `room` holds each free parameter's distance to its nearer bound: no step leaves the bounds,
-    beyond which the function may mean something else (a negative time constant).
-    """
-    columns = []
-    least = 1e-7 * (1.0 + float(np.linalg.norm(whiten(np.asarray(function(x, **values), float)))))
-
-    def change(name: str, step: float) -> Array:
-        with np.errstate(all="ignore"):  # a wide step may leave the function's domain
-            up = np.asarray(function(x, **(values | {name: values[name] + step})), float)
-            down = np.asarray(function(x, **(values | {name: values[name] - step})), float)
-        difference = up - down
-        return whiten(difference) if np.isfinite(difference).all() else np.full_like(x, np.nan)
-
-    for name, furthest in room.items():
-        step = 1e-5 * max(abs(values[name]), 1e-8)
-        moved = change(name, step)
-        # a parameter near 0 has no scale of its own: widen the step until the curve moves
-        while np.linalg.norm(moved) < least and 10.0 * step < min(furthest, 1e10):
-            wider = change(name, 10.0 * step)
-            if not np.isfinite(wider).all():
-                break
-            step, moved = 10.0 * step, wider
-        if np.linalg.norm(moved) < least:
-            return None, f"not identifiable: the points do not depend on {name}"
-        columns.append(moved / (2.0 * step))
-    jacobian = np.array(columns).T
-    if not np.isfinite(jacobian).all():
-        return None, "the fit did not converge"
-    norms = np.linalg.norm(jacobian, axis=0)
-    singular = np.linalg.svd(jacobian / norms, compute_uv=False)
-    if singular[-1] < 1e-7 * singular[0]:
-        return None, "not identifiable: the parameters cannot be told apart by these points"
-    unit = np.linalg.inv((jacobian / norms).T @ (jacobian / norms))
-    return unit / np.outer(norms, norms), None
-
-
-def _at_bound(parameter: lmfit.Parameter, value: float) -> str | None:
-    for bound, word in ((parameter.min, "lower"), (parameter.max, "upper")):
-        if np.isfinite(bound) and abs(value - bound) <= 1e-6 * max(1.0, abs(bound)):
-            return f"not identifiable: the fit ends at its {word} bound {bound:g}"
-    return None

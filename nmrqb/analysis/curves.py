@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from nmrqb.analysis.curve_fit import CurveFit, fit_curve, with_scale_error, withhold
+from nmrqb.analysis.curve_fit import CurveFit, fit_curve, with_scale_error, withhold_value
+from nmrqb.analysis.intervals import PROFILE, Intervals
 from nmrqb.battery.charging_time import exponential_approach
 
 Array = NDArray[np.float64]
@@ -33,12 +34,18 @@ def decay(t: Array, T2: float, M0: float) -> Array:  # noqa: N803
 
 
 def fit_recovery(
-    times_s: Array, amplitudes: Array, covariance: Array, scale_error: float = 0.0
+    times_s: Array,
+    amplitudes: Array,
+    covariance: Array,
+    scale_error: float = 0.0,
+    *,
+    intervals: Intervals = PROFILE,
 ) -> CurveFit:
     """Fit an inversion recovery with free inversion efficiency.
 
     T1 is withheld ("not identifiable") where the longest delay is shorter than T1: M_inf is then
-    an extrapolation and any systematic error of the amplitudes is multiplied in T1.
+    an extrapolation and any systematic error of the amplitudes is multiplied in T1.  What the
+    points exclude stays as an interval, often open on one side.
 
     Parameters
     ----------
@@ -50,6 +57,7 @@ def fit_recovery(
         From each point's own noise.
     scale_error : float
         Relative standard error of a factor common to all points (a reference).
+    intervals : Intervals
 
     Raises
     ------
@@ -60,20 +68,23 @@ def fit_recovery(
     tau, (level, start) = best_time(t, y, matrix, _rise_and_fall)
     level = level if level != 0.0 else float(y[-1]) or 1.0
     values = {"T1": tau, "M_inf": level, "inversion": -start / level}
-    fit = fit_time(recovery, "T1", values, t, y, matrix)
+    fit = fit_time(recovery, "T1", values, t, y, matrix, intervals)
     reason = why_withheld(
         fit, "T1", float(t[-1]), "the longest delay", "the amplitudes do not recover exponentially"
     )
-    return withhold(fit, reason) if reason else with_scale_error(fit, ("M_inf",), scale_error)
+    fit = with_scale_error(fit, ("M_inf",), scale_error)
+    return withhold_value(fit, reason) if reason else fit
 
 
-def fit_saturation(times_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
+def fit_saturation(
+    times_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
     """Fit a saturation recovery: the recovery with inversion near 0, free.
 
     A fitted inversion beyond a half is warned about: the experiment then began inverted, or not
     saturated.  Parameters and Raises as in ``fit_recovery``.
     """
-    fit = fit_recovery(times_s, amplitudes, covariance)
+    fit = fit_recovery(times_s, amplitudes, covariance, intervals=intervals)
     found = fit.parameters["inversion"].value
     if found is None or abs(found) <= 0.5:
         return fit
@@ -82,7 +93,9 @@ def fit_saturation(times_s: Array, amplitudes: Array, covariance: Array) -> Curv
     return replace(fit, warnings=(*fit.warnings, f"{warning}; is this a saturation recovery?"))
 
 
-def fit_decay(times_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
+def fit_decay(
+    times_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
     """Fit M(t) = M0 exp(-t/T2), decaying to zero.
 
     T2 is withheld where the longest delay is shorter than T2, or where it is known to no better
@@ -92,6 +105,7 @@ def fit_decay(times_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
     ----------
     times_s, amplitudes : ndarray, shape (points,)
     covariance : ndarray, shape (points, points)
+    intervals : Intervals
 
     Raises
     ------
@@ -100,15 +114,20 @@ def fit_decay(times_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
     """
     t, y, matrix = in_order(times_s, amplitudes, covariance)
     tau, (level,) = best_time(t, y, matrix, lambda x, tau: np.exp(-x / tau)[:, None])
-    fit = fit_time(decay, "T2", {"T2": tau, "M0": level}, t, y, matrix)
+    fit = fit_time(decay, "T2", {"T2": tau, "M0": level}, t, y, matrix, intervals)
     reason = why_withheld(
         fit, "T2", float(t[-1]), "the longest delay", "the amplitudes do not decay exponentially"
     )
-    return withhold(fit, reason) if reason else fit
+    return withhold_value(fit, reason) if reason else fit
 
 
 def fit_charging(
-    times_s: Array, energy: Array, covariance: Array, scale_error: float = 0.0
+    times_s: Array,
+    energy: Array,
+    covariance: Array,
+    scale_error: float = 0.0,
+    *,
+    intervals: Intervals = PROFILE,
 ) -> CurveFit:
     """Fit E(t) = E_inf + (E_0 - E_inf) exp(-t/tau): tau by the definition "fit".
 
@@ -122,6 +141,7 @@ def fit_charging(
         Of the energy, from each point's own noise.
     scale_error : float
         Relative standard error of a factor common to all points (the thermal reference).
+    intervals : Intervals
 
     Raises
     ------
@@ -132,11 +152,12 @@ def fit_charging(
     matrix = np.asarray(covariance, float)
     tau, (level, start) = best_time(t, y, matrix, _rise_and_fall)
     values = {"tau": tau, "E_inf": level, "E_0": start}
-    fit = fit_time(_charging, "tau", values, t, y, matrix)
+    fit = fit_time(_charging, "tau", values, t, y, matrix, intervals)
     reason = why_withheld(
         fit, "tau", float(np.ptp(t)), "the window", "the energy does not approach a limit"
     )
-    return withhold(fit, reason) if reason else with_scale_error(fit, ("E_inf", "E_0"), scale_error)
+    fit = with_scale_error(fit, ("E_inf", "E_0"), scale_error)
+    return withhold_value(fit, reason) if reason else fit
 
 
 def _charging(t: Array, tau: float, E_inf: float, E_0: float) -> Array:  # noqa: N803
@@ -206,6 +227,7 @@ def fit_time(
     t: Array,
     y: Array,
     covariance: Array,
+    intervals: Intervals,
 ) -> CurveFit:
     """Fit all parameters together, the time constant within what the window can tell.
 
@@ -221,7 +243,9 @@ def fit_time(
         else:
             values.add(name, value=value)
     values[time].set(min=span / _WINDOW_FACTOR, max=span * _WINDOW_FACTOR)
-    return fit_curve(function, t, y, values, covariance=covariance, units={time: "s"})
+    return fit_curve(
+        function, t, y, values, covariance=covariance, units={time: "s"}, intervals=intervals
+    )
 
 
 def why_withheld(fit: CurveFit, time: str, window: float, what: str, no_limit: str) -> str | None:
@@ -231,7 +255,7 @@ def why_withheld(fit: CurveFit, time: str, window: float, what: str, no_limit: s
         return found.reason
     if fit.covariance is None:
         return f"not identifiable: {no_limit}"
-    value = found.value
+    value, (low, high) = found.value, found.ci95
     if value > window:
         return (
             f"not identifiable: {what}, {window:g} s, is shorter than {time} (the fit alone would "
@@ -242,4 +266,18 @@ def why_withheld(fit: CurveFit, time: str, window: float, what: str, no_limit: s
             f"not identifiable: {time} = {value:.3g} s with a standard error of "
             f"{found.stderr:.2g} s"
         )
+    if low is None or high is None:
+        return open_interval(time, low, high, "s")
     return None
+
+
+def open_interval(name: str, low: float | None, high: float | None, unit: str) -> str:
+    """Return why a number whose 95 % interval is open on one side, or both, is withheld."""
+    if low is None and high is None:
+        return f"not identifiable: the points give {name} neither a lower nor an upper limit"
+    words = ("longer than", "shorter than") if unit == "s" else ("above", "below")
+    side, limit = (
+        ("upper", f"{words[0]} {low:.3g}") if high is None else ("lower", f"{words[1]} {high:.3g}")
+    )
+    limit = f"{limit} {unit}".rstrip()
+    return f"not identifiable: the points give {name} no {side} limit ({limit} at 97.5 %)"

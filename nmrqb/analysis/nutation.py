@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold
+from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold, withhold_value
 from nmrqb.analysis.curves import in_order
+from nmrqb.analysis.detection import ESTABLISHED, chance_of_noise
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
 
 Array = NDArray[np.float64]
 
@@ -18,22 +20,26 @@ def nutation(t: Array, frequency: float, rate: float, M0: float) -> Array:  # no
     return M0 * np.sin(2.0 * np.pi * frequency * t) * np.exp(-rate * t)
 
 
-def fit_nutation(pulses_s: Array, amplitudes: Array, covariance: Array) -> CurveFit:
+def fit_nutation(
+    pulses_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
     """Fit the nutation frequency (Hz), its decay time (s) and the amplitude M0.
 
     Frequencies up to half the inverse of the smallest spacing of the pulse lengths are tried:
     those beyond are aliases.  M0 is positive where pulses shorter than 180 degrees give positive
     amplitudes; the caller turns the sign of all amplitudes where it is not, for no row knows it.
 
-    The frequency is withheld where the longest pulse is shorter than 180 degrees (no zero
-    crossing: frequency, decay and M0 then trade), where another frequency fits as well, or where
-    it is known to no better than a factor of two.  The decay time alone is withheld where no
-    damping is seen; the lower limit of its interval then stays.
+    Everything is withheld where noise would do as well at one of the frequencies tried, or where
+    another frequency fits alike.  The frequency is withheld where the longest pulse is shorter
+    than 180 degrees (no zero crossing: frequency, decay and M0 then trade), or where it is known
+    to no better than a factor of two; its interval then stays.  The decay time alone is withheld
+    where no damping is seen; the lower limit of its interval then stays.
 
     Parameters
     ----------
     pulses_s, amplitudes : ndarray, shape (points,)
     covariance : ndarray, shape (points, points)
+    intervals : Intervals
 
     Raises
     ------
@@ -47,11 +53,21 @@ def fit_nutation(pulses_s: Array, amplitudes: Array, covariance: Array) -> Curve
     if t[0] < 0.0:
         raise ValueError(f"pulse lengths must be at least 0 s, but start at {t[0]:g} s")
     highest = 0.5 / float(steps.min())
-    fits = [_fit(t, y, matrix, start, highest) for start in _starts(t, y, matrix, highest)]
+    starts = _starts(t, y, matrix, highest)
+    fits = [_fit(t, y, matrix, start, highest, LINEAR) for start in starts]
     best = min(fits, key=lambda f: f.chi2)
-    reason = _why_withheld(best, fits, float(t[-1]), float(np.ptp(t)))
+    best = _fit(t, y, matrix, best.estimates, highest, intervals)
     named = _with_decay_time(best)
-    return withhold(named, reason) if reason else named
+    turns = 2.0 * highest * float(np.ptp(t))
+    chance = chance_of_noise(float(np.sum(y**2 / np.diag(matrix))), best, 2, turns)
+    if chance > ESTABLISHED:
+        why = f"not identifiable: no nutation is established (noise does as well, p = {chance:.2g})"
+        return withhold(named, why)
+    rival = _rival(best, fits, float(np.ptp(t)))
+    if rival is not None:
+        return withhold(named, rival)
+    reason = _why_withheld(best, float(t[-1]))
+    return withhold_value(named, reason) if reason else named
 
 
 def _starts(t: Array, y: Array, covariance: Array, highest: float) -> list[dict[str, float]]:
@@ -80,7 +96,12 @@ def _starts(t: Array, y: Array, covariance: Array, highest: float) -> list[dict[
 
 
 def _fit(
-    t: Array, y: Array, covariance: Array, start: dict[str, float], highest: float
+    t: Array,
+    y: Array,
+    covariance: Array,
+    start: dict[str, float],
+    highest: float,
+    intervals: Intervals,
 ) -> CurveFit:
     import lmfit
 
@@ -90,10 +111,12 @@ def _fit(
     values["frequency"].set(min=1e-4 / float(t[-1]), max=highest * (1.0 + 1e-6))
     values["rate"].set(min=-10.0 / float(t[-1]), max=1e3 / float(t[-1]))
     units = {"frequency": "Hz"}
-    return fit_curve(nutation, t, y, values, covariance=covariance, units=units)
+    return fit_curve(
+        nutation, t, y, values, covariance=covariance, units=units, intervals=intervals
+    )
 
 
-def _why_withheld(best: CurveFit, fits: list[CurveFit], longest: float, span: float) -> str | None:
+def _why_withheld(best: CurveFit, longest: float) -> str | None:
     found = best.parameters["frequency"]
     if found.value is None or found.stderr is None or best.covariance is None:
         return found.reason or "not identifiable: the amplitudes do not nutate"
@@ -107,12 +130,18 @@ def _why_withheld(best: CurveFit, fits: list[CurveFit], longest: float, span: fl
             f"not identifiable: frequency = {found.value:.3g} Hz with a standard error of "
             f"{found.stderr:.2g} Hz"
         )
+    return None
+
+
+def _rival(best: CurveFit, fits: list[CurveFit], span: float) -> str | None:
+    """Return why another frequency, half a turn or more away, may be the true one."""
+    found = best.estimates["frequency"]
     for other in fits:
-        value = other.parameters["frequency"].value
-        if value is None or abs(value - found.value) * span < 0.5:
+        value = other.estimates["frequency"]
+        if abs(value - found) * span < 0.5:
             continue
         if other.chi2 - best.chi2 < 9.0 * best.error_scale**2:
-            return f"not identifiable: {found.value:.4g} Hz and {value:.4g} Hz fit alike"
+            return f"not identifiable: {found:.4g} Hz and {value:.4g} Hz fit alike"
     return None
 
 
@@ -127,15 +156,19 @@ def _with_decay_time(fit: CurveFit) -> CurveFit:
         slope = np.diag([1.0, -(decay**2), 1.0])
         covariance = slope @ covariance @ slope
     names = ("frequency", "decay", "M0")
-    return replace(fit, parameters=table, covariance=covariance, names=names)
+    slowness = fit.estimates["rate"]
+    estimates = {n: fit.estimates[n] for n in ("frequency", "M0")} | {
+        "decay": 1.0 / slowness if slowness else np.inf
+    }
+    return replace(fit, parameters=table, covariance=covariance, names=names, estimates=estimates)
 
 
 def _inverse(rate: FittedParameter) -> FittedParameter:
     value, stderr, (low, high) = rate.value, rate.stderr, rate.ci95
-    if value is None or stderr is None or low is None or high is None:
-        return replace(rate, ci95=(None, None), unit="s")
-    shortest = 1.0 / high if high > 0.0 else None
-    if value > 2.0 * stderr and low > 0.0:
+    shortest = 1.0 / high if high is not None and high > 0.0 else None
+    if value is None or stderr is None:
+        return replace(rate, ci95=(shortest, None), unit="s")
+    if value > 2.0 * stderr and low is not None and low > 0.0:
         return FittedParameter(
             value=1.0 / value, stderr=stderr / value**2, ci95=(shortest, 1.0 / low), unit="s"
         )

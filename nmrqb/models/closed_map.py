@@ -86,11 +86,14 @@ class ClosedMap:
     segments : mapping of Segment to ndarray, shape (2, 2)
         What a segment really does to (c, z) without relaxation (few Strang steps, finite pulses);
         else its action by design.
+    transfer : float or None
+        b of every exchange, in place of that of J: where b is what is asked for.
     """
 
     register: SpinRegister
     tick_s: float
     segments: Mapping[Segment, Array] = field(default_factory=dict)
+    transfer: float | None = None
 
     def of_event(self, event: Event) -> Array:
         """Return the map of one event, shape (3, 3)."""
@@ -123,9 +126,11 @@ class ClosedMap:
                 block[:2, :2] = self.segments.get(event, by_design)
                 return block
             case Exchange():
-                jt = abs(self.register.coupling_hz.value) * event.ticks * self.tick_s
-                b = float(exchange_transfer(self.register.satellites, jt))
                 n = self.register.satellites
+                b = self.transfer
+                if b is None:
+                    jt = abs(self.register.coupling_hz.value) * event.ticks * self.tick_s
+                    b = float(exchange_transfer(n, jt))
                 return np.array([[1 - b, b, 0], [b / n, 1 - b / n, 0], [0, 0, 1.0]])
             case _:
                 raise ValueError(f"the closed map knows no {type(event).__name__}")

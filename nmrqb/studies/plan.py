@@ -27,6 +27,7 @@ from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import Species, SpinRegister
+from nmrqb.studies.read_out import read_out
 
 Array = NDArray[np.float64]
 Simulator = StarSimulator | EnsembleSimulator
@@ -63,6 +64,14 @@ class Plan:
     def is_reenergised(self) -> bool:
         """True where the cycle renews the chargers, so that repeating it leads to a fixed point."""
         return self.is_charging and any(isinstance(s, Reenergise) for s in self.protocol.cycle)
+
+    @property
+    def has_closed_map(self) -> bool:
+        """True where populations alone describe the plan: no drive, no coherence, no pure start."""
+        pulsed = any(isinstance(step, PulseStep) for step in self.protocol.cycle)
+        pure = self.protocol.start == "pseudo-pure"
+        unread = self.protocol.fid.excitation == "none"
+        return not (self.is_driven or pulsed or pure or unread)
 
     @property
     def observed(self) -> Species:
@@ -334,21 +343,12 @@ def predict(
     simulated = tuple(rows)
     reference = simulator.simulate(compiled.reference) if compiled.reference else None
     observed_battery = plan.protocol.fid.target == "battery"
-    # the detected vector is z before the read-out pulse, apart from what the pulse and the dead
-    # time lose; the reference loses the same
-    if reference is not None and reference.detected is not None:
-        scale = plan.reference_polarisation / reference.detected[0]
-        r_exact = np.array([scale * s.detected[0] for s in simulated if s.detected is not None])
-    else:
-        levels = [s.battery_z[-1] if observed_battery else s.charger_z[-1] for s in simulated]
-        r_exact = plan.observed.nucleus.sign * np.array(levels)
+    r_exact = read_out(plan, simulated, reference)
     times = row_times(plan)
     exact = curve_of(plan, r_exact, times, f"exact simulation: {simulator.engine}")
     closed = p_exact = p_closed = None
     approach = _Approach(tau={})
-    pulsed = any(isinstance(step, PulseStep) for step in plan.protocol.cycle)
-    pure = plan.protocol.start == "pseudo-pure"
-    if not (plan.is_driven or pulsed or pure or plan.protocol.fid.excitation == "none"):
+    if plan.has_closed_map:
         closed_map = make_closed_map(plan)
         closed_p = np.array(
             [closed_map.detected(s, plan.observed.role) for s in compiled.sequences]
