@@ -23,6 +23,8 @@ from nmrqb.analysis.curves import decay, fit_charging, fit_decay, fit_recovery, 
 from nmrqb.analysis.damped_cosine import fit_damped_cosine
 from nmrqb.analysis.nutation import fit_nutation, nutation
 from nmrqb.battery.charging_time import damped_cosine, exponential_approach
+from nmrqb.studies.plan import make_plan
+from nmrqb.studies.protocol_fit import changed_plan, fit_protocol, polarisations
 
 RESULTS = Path(__file__).with_name("coverage.md")
 DELAYS = np.geomspace(0.05, 15.0, 14)
@@ -42,6 +44,7 @@ class Case:
     truth: dict
     signed: tuple
     derived: tuple = ()
+    most: int = 1000
 
     def expected(self, sign):
         """Return the true values by the names of the fit, levels with the sign of the series."""
@@ -62,6 +65,19 @@ def oscillation(t, tau, E_inf, omega, phi):
 def echo(t, J, T2, M0):
     """Return the echo of a spin with one partner of T1 = 5 s."""
     return echo_modulation(t, J, T2, M0, 1, 5.0)
+
+
+PLAN = make_plan("asymptotic_chloroform")
+
+
+def rows_of_protocol(engine):
+    """Return the polarisations of the protocol's rows as a function of its parameters."""
+    return lambda _, **values: polarisations(changed_plan(PLAN, values), engine, values.get("b"))
+
+
+def protocol_fit(engine, *free):
+    """Return what fits parameters of the protocol, its reference known to 1 %."""
+    return lambda _, y, c: fit_protocol(PLAN, y, c, 0.01, free=free, engine=engine).fit
 
 
 CASES = {
@@ -110,6 +126,14 @@ CASES = {
         truth={"factor": -0.6, "E_inf": 0.6, "E_0": 0.0}, signed=("E_inf", "E_0"),
         derived=(("tau", lambda v: -5.0 / np.log(-v["factor"])),),
     ),
+    "protocol by the closed map": Case(
+        fit=protocol_fit("map", "b"), curve=rows_of_protocol("map"),
+        x=np.arange(PLAN.protocol.rows), truth={"b": 0.35}, signed=(), most=200,
+    ),
+    "protocol by simulation": Case(
+        fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
+        x=np.arange(PLAN.protocol.rows), truth={"J": 205.0, "inversion": 0.9}, signed=(), most=200,
+    ),
 }  # fmt: skip
 
 
@@ -122,7 +146,9 @@ def count(job):
     counts, values = Counter(), {}
     for seed in seeds:
         rng = np.random.default_rng([seed, len(name)])
-        sign = 1.0 if seed % 2 else -1.0
+        sign = -1.0 if case.signed and seed % 2 else 1.0
+        if not case.signed:  # the reference's error is common to all rows
+            clean = case.curve(case.x, **case.truth) * (1.0 + 0.01 * rng.normal())
         y = sign * clean + sigma * rng.normal(size=len(clean))
         fit = case.fit(case.x, y, sigma**2 * np.eye(len(y)))
         expected = case.expected(sign)
@@ -158,10 +184,14 @@ def main():
     wanted = parser.parse_args()
     ratios = (3, 10, 30)
     jobs = [
-        (name, snr, range(wanted.series)) for name in CASES if wanted.only in name for snr in ratios
+        (name, snr, range(min(wanted.series, CASES[name].most)))
+        for name in CASES
+        if wanted.only in name
+        for snr in ratios
     ]
     how = (
-        f"Made by `make bench`: {wanted.series} series each, signs changing, Python "
+        f"Made by `make bench`: {wanted.series} series each (200 of a protocol, with a reference "
+        f"known to 1 %), signs changing, Python "
         f"{platform.python_version()}, numpy {np.__version__}. Signal-to-noise ratio: largest "
         "amplitude of the noise-free curve over the standard deviation of a row's amplitude. "
         "Open intervals have one end; none are given where nothing is established. Values are "

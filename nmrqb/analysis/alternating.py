@@ -41,7 +41,7 @@ def fit_approach(
     covariance: Array,
     scale_error: float = 0.0,
     *,
-    cycles: Array | None = None,
+    cycles: NDArray[np.int64] | None = None,
     intervals: Intervals = PROFILE,
 ) -> CurveFit:
     """Fit the approach to a limit: an exponential, or the signed map where the sign alternates.
@@ -69,14 +69,14 @@ def fit_approach(
     return fit_charging(times_s, energy, covariance, scale_error, intervals=intervals)
 
 
-def _cycle_length(times_s: Array, cycles: Array) -> float | None:
+def _cycle_length(times_s: Array, cycles: NDArray[np.int64]) -> float | None:
     """Return the time of one cycle, None where the cycles differ in length."""
     slope, start = np.polyfit(cycles, times_s, 1)
     off = np.abs(times_s - start - slope * np.asarray(cycles)).max()
     return float(slope) if slope > 0.0 and off < 1e-3 * slope else None
 
 
-def is_alternating(cycles: Array, energy: Array, covariance: Array) -> bool:
+def is_alternating(cycles: NDArray[np.int64], energy: Array, covariance: Array) -> bool:
     """Return whether a negative factor per cycle describes the energies, and no positive one does.
 
     Parameters
@@ -87,13 +87,14 @@ def is_alternating(cycles: Array, energy: Array, covariance: Array) -> bool:
     """
     if len(np.unique(cycles)) < 5:
         return False
-    negative, positive = (_best_factor(cycles, energy, covariance, sign)[0] for sign in (-1.0, 1.0))
+    n = np.asarray(cycles, float)
+    negative, positive = (_best_factor(n, energy, covariance, sign)[0] for sign in (-1.0, 1.0))
     scale2 = max(1.0, negative / max(len(energy) - 3, 1))
     return positive - negative > _REJECTED * scale2
 
 
 def fit_alternating(
-    cycles: Array,
+    cycles: NDArray[np.int64],
     cycle_s: float,
     energy: Array,
     covariance: Array,

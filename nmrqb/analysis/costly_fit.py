@@ -13,10 +13,9 @@ G. E. P. Box and K. B. Wilson, J. R. Stat. Soc. B 13, 1 (1951), on response surf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +25,6 @@ from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
 from nmrqb.analysis.curves import open_interval
 from nmrqb.analysis.intervals import PROFILE, Intervals
 from nmrqb.analysis.least_squares import Errors
-
-if TYPE_CHECKING:
-    import lmfit
 
 Array = NDArray[np.float64]
 Curve = Callable[[Mapping[str, float]], Array]
@@ -40,6 +36,31 @@ _REACH_OF_LOGARITHM, _REACH = float(np.log(3.0)), 1.0
 _WORTH_A_WORD = 0.2
 #: name of the factor that all points have in common
 _SCALE = "reference_scale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """A parameter that is searched.
+
+    Attributes
+    ----------
+    name : str
+    start, low, high : float
+        Where the search starts, and its bounds: positive without a bound of 1 or less it is a time
+        or a coupling and searched as a logarithm.
+    """
+
+    name: str
+    start: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low < self.start < self.high:
+            raise ValueError(
+                f"`{self.name}` must start between {self.low:g} and {self.high:g}, but starts at "
+                f"{self.start:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +85,7 @@ def fit_costly(
     curve: Curve,
     x: Array,
     y: Array,
-    parameters: lmfit.Parameters,
+    parameters: Sequence[Searched],
     *,
     covariance: Array,
     scale_error: float = 0.0,
@@ -78,9 +99,7 @@ def fit_costly(
     curve : callable
         Mapping of the free parameters to the points, shape (points,).
     x, y : ndarray, shape (points,)
-    parameters : lmfit.Parameters
-        Start values and bounds of the free ones; a lower bound of at least 0 without an upper one
-        marks a time or a coupling.
+    parameters : sequence of Searched
     covariance : ndarray, shape (points, points)
         From each point's own noise.
     scale_error : float
@@ -96,7 +115,7 @@ def fit_costly(
     """
     import lmfit
 
-    axes = [_Axis.of(p) for p in parameters.values() if p.vary]
+    axes = [_Axis.of(p) for p in parameters]
     if len(y) <= len(axes):
         raise ValueError(
             f"{len(y)} points cannot determine {len(axes)} parameters: at least "
@@ -160,13 +179,12 @@ class _Axis:
     high: float
 
     @classmethod
-    def of(cls, p: lmfit.Parameter) -> _Axis:
-        if p.min >= 0.0 and not np.isfinite(p.max):
-            low = float(np.log(p.min)) if p.min > 0.0 else -np.inf
-            return cls(
-                name=p.name, start=float(np.log(p.value)), is_logarithm=True, low=low, high=np.inf
-            )
-        return cls(name=p.name, start=p.value, is_logarithm=False, low=p.min, high=p.max)
+    def of(cls, p: Searched) -> _Axis:
+        if p.low < 0.0 or p.high <= 1.0:
+            return cls(name=p.name, start=p.start, is_logarithm=False, low=p.low, high=p.high)
+        low = float(np.log(p.low)) if p.low > 0.0 else -np.inf
+        start, high = float(np.log(p.start)), float(np.log(p.high))
+        return cls(name=p.name, start=start, is_logarithm=True, low=low, high=high)
 
     @property
     def reach(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import click
@@ -11,13 +12,16 @@ from nmrqb.cli.options import (
     OK,
     axis_option,
     json_option,
+    named,
     output_folder,
     output_option,
     overwrite_option,
     regions_option,
     rows_option,
+    seed_option,
     show,
 )
+from nmrqb.errors import InputError
 
 
 @click.command()
@@ -30,6 +34,29 @@ from nmrqb.cli.options import (
 @regions_option
 @axis_option
 @rows_option
+@click.option(
+    "--curve",
+    metavar="NAME",
+    help="buildup: mono, stretched, bi-exponential; charging: exponential, damped-cosine, map, "
+    "simulated.",
+)
+@click.option("--protocol", metavar="P.toml", help="Protocol (for --curve map or simulated).")
+@click.option(
+    "--free",
+    multiple=True,
+    metavar="NAME",
+    help="Parameter of the protocol that is fitted: b, J, T1_charger, T1_battery, T2_charger, "
+    "T2_battery, inversion; repeatable.",
+)
+@click.option(
+    "--errors",
+    "method",
+    type=click.Choice(["profile", "monte-carlo", "bootstrap", "emcee"]),
+    default="profile",
+    show_default=True,
+    help="How the 95 % intervals are made.",
+)
+@seed_option
 @click.option("--register", metavar="R.toml", help="Register (for --model charging).")
 @click.option("--reference", metavar="row:K", help="Row of the thermal reference.")
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
@@ -47,6 +74,11 @@ def fit(
     regions: tuple[str, ...],
     axis: str | None,
     rows: str | None,
+    curve: str | None,
+    protocol: str | None,
+    free: tuple[str, ...],
+    method: Any,
+    seed: int | None,
     register: str | None,
     reference: str | None,
     into: str | None,
@@ -56,6 +88,7 @@ def fit(
     as_json: bool,
 ) -> int:
     """Fit a measured DATASET: one shared line shape a region, signed amplitudes, a curve."""
+    from nmrqb.analysis.intervals import RANDOM, Intervals
     from nmrqb.files.results import check_output
     from nmrqb.studies.deliver import deliver_fit
     from nmrqb.studies.fit import fit_dataset, parse_region
@@ -64,7 +97,11 @@ def fit(
     folder = None if output is None else output_folder(output)
     if folder is not None:
         check_output(folder, overwrite=overwrite)
-    target = register_target(into, spin, model)
+    if method not in RANDOM and seed is not None:
+        raise InputError("belongs to random --errors", key="--seed", value=seed)
+    if method in RANDOM and seed is None:
+        seed = secrets.randbits(63)
+    target = register_target(into, spin, model, curve)
     result = fit_dataset(
         dataset,
         model,
@@ -73,6 +110,10 @@ def fit(
         rows=rows,
         register=register,
         reference=reference,
+        curve=curve,
+        protocol=None if protocol is None else named(protocol),
+        free=free,
+        intervals=Intervals(method=method, seed=seed),
     )
     if target is not None:
         result = updated(result, target)

@@ -2,168 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.buildup import BuildUpFit
-from nmrqb.analysis.calibration import polarisation_from_reference
-from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.analysis.curves import fit_charging
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
+from nmrqb.analysis.model_choice import ModelComparison, compare_models
 from nmrqb.analysis.series_fit import RegionFit, fit_series
-from nmrqb.battery.charging import ChargingCurve
-from nmrqb.battery.charging_time import DEFINITIONS
-from nmrqb.errors import InputError, one_line
-from nmrqb.files.toml import read_register
+from nmrqb.errors import InputError
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
-from nmrqb.studies.fit_models import MODELS, FitModel, Model
-from nmrqb.studies.into_register import RegisterUpdate
+from nmrqb.studies.charging_fit import fit_energies, fit_plan, protocol_model
+from nmrqb.studies.fit_models import CURVES, NESTED, FitModel, Model, fit_model
+from nmrqb.studies.fit_result import FitResult, RegionResult
+from nmrqb.studies.plan import make_plan
 
+__all__ = ["FitResult", "RegionResult", "fit_dataset", "parse_region"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionResult:
-    """One region: its line shape, its curve fit, and for charging its calibrated curve."""
-
-    line: RegionFit
-    curve: CurveFit | None
-    reason: str | None
-    charging: ChargingCurve | None = None
-
-    def is_identifiable(self, model: Model) -> bool:
-        """Return whether the number that the model is about has a value."""
-        curve = self.curve
-        return curve is not None and curve.parameters[MODELS[model].main].value is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitResult:
-    """What a data set says.
-
-    Attributes
-    ----------
-    dataset : str
-    model : str
-    series : Series
-    regions : tuple of RegionResult
-    into : RegisterUpdate or None
-        What goes into a register, where that was asked for.
-    """
-
-    dataset: str
-    model: Model
-    series: Series
-    regions: tuple[RegionResult, ...]
-    into: RegisterUpdate | None = None
-
-    @property
-    def fitted_rows(self) -> NDArray[np.bool_]:
-        """True for the rows that a curve is fitted to, shape (rows,)."""
-        rows = np.ones(self.series.rows, bool)
-        rows[list(self.series.unphased_rows)] = False
-        if self.series.reference_row is not None:
-            rows[self.series.reference_row] = False
-        return rows
-
-    @property
-    def status(self) -> str:
-        """Return "no" where no region is identifiable, or nothing could go into the register."""
-        if self.into is not None and self.into.reason is not None:
-            return "no"
-        return "ok" if any(r.is_identifiable(self.model) for r in self.regions) else "no"
-
-    def to_result(self) -> dict[str, Any]:
-        """Return the object of result.json."""
-        series = self.series
-        table: dict[str, Any] = {
-            "schema": "nmrqb/fit/1",
-            "status": self.status,
-            "dataset": self.dataset,
-            "model": self.model,
-            "nucleus": series.nucleus,
-            "axis": {
-                "name": series.axis.name,
-                "unit": series.axis.unit,
-                "values": series.axis.values,
-                "source": series.axis.source,
-            },
-            "scans": series.scans,
-            "results": [self._region(r) for r in self.regions],
-            "warnings": list(series.warnings),
-        }
-        if series.unphased_rows:
-            table["rows_not_fitted"] = list(series.unphased_rows)
-        if self.into is not None:
-            table["into"] = self.into.to_result()
-        return table
-
-    def _region(self, result: RegionResult) -> dict[str, Any]:
-        line, curve = result.line, result.curve
-        warnings = list(curve.warnings) if curve else []
-        if line.reduced_chi2 > 2.0:
-            warnings.append(
-                f"the line shape leaves residuals {np.sqrt(line.reduced_chi2):.3g} times the "
-                "noise (shape common to all rows: amplitudes stay proportional)"
-            )
-        parameters: dict[str, Any] = {}
-        if curve is not None:
-            for name, p in curve.parameters.items():
-                parameters[name] = {
-                    "value": p.value,
-                    "stderr": p.stderr,
-                    "ci95": list(p.ci95),
-                    "unit": p.unit,
-                    "reason": p.reason,
-                }
-        table: dict[str, Any] = {
-            "region_ppm": list(line.region_ppm),
-            "model": self.model,
-            "parameters": parameters,
-            "reduced_chi2": curve.reduced_chi2 if curve else None,
-            "identifiable": result.is_identifiable(self.model),
-            "warnings": warnings,
-            "reason": result.reason,
-            "lines": len(line.shift_ppm),
-            "shift_ppm": line.shift_ppm[0],
-            "line_reduced_chi2": line.reduced_chi2,
-            "amplitudes": line.amplitudes,
-            "amplitudes_stderr": line.stderr,
-        }
-        if isinstance(curve, BuildUpFit):
-            table["comparison"] = curve.comparison
-        if self.model == "charging":
-            table["definition"] = "fit"
-            table["definition_text"] = DEFINITIONS["fit"]
-            table["curve"] = result.charging
-        return table
-
-    def __str__(self) -> str:
-        lines = [f"fit of {one_line(self.dataset)} ({self.model})", f"{self.series}"]
-        main = MODELS[self.model].main
-        for k, result in enumerate(self.regions, start=1):
-            low, high = result.line.region_ppm
-            place = f"  {k:2d}  {low:8.3f} to {high:8.3f} ppm  "
-            if result.curve is None:
-                lines.append(f"{place}{main} withheld: {result.reason}")
-                continue
-            p = result.curve.parameters[main]
-            interval = ""
-            if p.ci95[0] is not None and p.ci95[1] is not None:
-                interval = f"  95 %: {p.ci95[0]:.4g} to {p.ci95[1]:.4g}"
-            also = [
-                f"; {name} = {result.curve.parameters[name]}"
-                for name in MODELS[self.model].also
-                if name in result.curve.parameters and p.value is not None
-            ]
-            lines.append(f"{place}{main} = {p}{interval}{''.join(also)}")
-            lines += [f"      warning: {w}" for w in result.curve.warnings]
-        if self.into is not None:
-            lines.append(f"  {self.into}")
-        return "\n".join(lines)
+Array = NDArray[np.float64]
 
 
 def fit_dataset(
@@ -175,6 +34,10 @@ def fit_dataset(
     rows: str | None = None,
     register: str | None = None,
     reference: str | None = None,
+    curve: str | None = None,
+    protocol: str | Path | None = None,
+    free: Sequence[str] = (),
+    intervals: Intervals = PROFILE,
 ) -> FitResult:
     """Fit a data set region by region.
 
@@ -194,133 +57,110 @@ def fit_dataset(
         Needed for "charging": the register whose equilibrium sets the scale.
     reference : str, optional
         ``row:K``, the row of the thermal reference, where the data set does not say.
+    curve : str, optional
+        One of the model's curves (``CURVES``) in place of its own choice.
+    protocol : str or Path, optional
+        Of the curves "map" and "simulated": what was measured.
+    free : sequence of str
+        Its free parameters (``fit_protocol``).
+    intervals : Intervals
 
     Raises
     ------
     InputError
-        Where data, axis, regions or reference cannot be used.
+        Where data, axis, regions, reference or options cannot be used.
     """
-    if model != "charging":
-        for key, given in (("--register", register), ("--reference", reference)):
-            if given is not None:
-                raise InputError("belongs to --model charging", key=key, value=given)
+    kind = fit_model(model, curve)
+    engine = kind.engine
+    _check_options(
+        {
+            "--register": register if model != "charging" else None,
+            "--reference": reference if model != "charging" else None,
+        },
+        "belongs to --model charging",
+    )
+    if engine is None:
+        given = {"--protocol": protocol, "--free": ", ".join(free) or None}
+        _check_options(given, "belongs to --curve map or simulated")
+    elif protocol is None:
+        raise InputError(f"is needed by --curve {engine}", key="--protocol")
+    elif register is not None:
+        raise InputError("the protocol names its register", key="--register", value=register)
+    else:
+        kind = protocol_model(engine, free)
+        plan = make_plan(protocol)
     series = read_series(dataset, axis=axis, rows=rows)
     file = str(dataset)
     if model == "charging":
-        if register is None:
+        if engine is None and register is None:
             raise InputError("is needed by --model charging", key="--register")
-        return _fit_charging(file, series, regions_ppm, register, reference)
-    if series.axis.unit != "s":
+        if series.unphased_rows:
+            raise InputError(
+                "the experiments were not all recorded at one carrier: against a reference their "
+                "phases must be known",
+                file=file,
+                key="SFO1",
+            )
+    elif series.axis.unit != "s":
         raise InputError(
             f"the array axis must be a time for this model, but is {series.axis.name} "
             f"(from {series.axis.source})",
             file=file,
             key="axis",
         )
-    result = FitResult(dataset=file, model=model, series=series, regions=())
+    result = FitResult(
+        dataset=file, model=model, kind=kind, curve=curve, intervals=intervals, series=series,
+        regions=(),
+    )  # fmt: skip
     lines = _lines(file, series, regions_ppm)
-    fitted = tuple(_fit_line(MODELS[model], series, line, result.fitted_rows) for line in lines)
+    if engine is not None:
+        fitted = fit_plan(file, series, lines, plan, engine, free, reference, intervals)
+    elif register is not None:
+        fitted = fit_energies(file, series, lines, kind, register, reference, intervals)
+    else:
+        fitted = tuple(_fit_line(result, line) for line in lines)
     return replace(result, regions=fitted)
 
 
-def _fit_line(
-    model: FitModel, series: Series, line: RegionFit, keep: NDArray[np.bool_]
-) -> RegionResult:
+def _check_options(given: Mapping[str, object], words: str) -> None:
+    for key, value in given.items():
+        if value is not None:
+            raise InputError(words, key=key, value=value)
+
+
+def _fit_line(result: FitResult, line: RegionFit) -> RegionResult:
+    model, series, keep = result.kind, result.series, result.fitted_rows
     assert model.fit is not None
-    matrix = line.covariance[np.ix_(keep, keep)]
+    x, matrix = series.axis.values[keep], line.covariance[np.ix_(keep, keep)]
     try:
-        curve = model.fit(series.axis.values[keep], line.amplitudes[keep], matrix)
-        if model.positive is not None and series.reference_row is None:
-            level = curve.parameters[model.positive].value
-            if level is not None and level < 0.0:
-                # the phase is known up to pi, and here the curve and not a row knows the sign
-                line = replace(line, amplitudes=-line.amplitudes, intensity=-line.intensity)
-                curve = model.fit(series.axis.values[keep], line.amplitudes[keep], matrix)
+        curve = model.fit(x, line.amplitudes[keep], matrix, intervals=result.intervals)
+        is_free = model.positive is not None and series.reference_row is None
+        if is_free and curve.estimates[model.positive or ""] < 0.0:
+            # the phase is known up to pi, and here the curve and not a row knows the sign
+            line = replace(line, amplitudes=-line.amplitudes, intensity=-line.intensity)
+            curve = model.fit(x, line.amplitudes[keep], matrix, intervals=result.intervals)
     except ValueError as error:
         return RegionResult(line=line, curve=None, reason=str(error))
-    return RegionResult(line=line, curve=curve, reason=None)
+    return RegionResult(
+        line=line,
+        curve=curve,
+        reason=None,
+        alternatives=_alternatives(CURVES.get(result.model, {}), x, line.amplitudes[keep], matrix),
+    )
 
 
-def _fit_charging(
-    file: str,
-    series: Series,
-    regions_ppm: Sequence[tuple[float, float]],
-    register_name: str,
-    reference: str | None,
-) -> FitResult:
-    if series.unphased_rows:
-        raise InputError(
-            "the experiments were not all recorded at one carrier: against a reference their "
-            "phases must be known",
-            file=file,
-            key="SFO1",
-        )
-    is_path = register_name.endswith(".toml")
-    register = read_register(Path(register_name) if is_path else register_name)
-    row = _reference_row(file, series, reference)
-    if register.battery.isotope != series.nucleus:
-        raise InputError(
-            f"the data show {series.nucleus}, but the battery of register {register.name} is "
-            f"{register.battery.isotope}",
-            file=file,
-            key="--register",
-            value=register_name,
-        )
-    times = series.row_times_s
-    if times is None and series.axis.unit == "s":
-        times = series.axis.values
-    if times is None:
-        raise InputError(
-            f"the axis is {series.axis.name} and the data set does not state the charging times",
-            file=file,
-            key="row_times_s",
-        )
-    keep = np.arange(series.rows) != row
-    counted = series.axis.values[keep].round().astype(int) if series.axis.name == "cycles" else None
-    results = []
-    for line in _lines(file, series, regions_ppm):
+def _alternatives(
+    curves: dict[str, FitModel], x: Array, y: Array, covariance: Array
+) -> ModelComparison | None:
+    """Compare a model's curves, where there are enough points for more than one."""
+    fits = {}
+    for name, kind in curves.items():
+        assert kind.fit is not None
         try:
-            calibrated = polarisation_from_reference(line, row, register.equilibrium_ratio)
-            curve = ChargingCurve.from_magnetisation(
-                times=times[keep],
-                r_z=calibrated.r_z,
-                covariance=calibrated.covariance,
-                cycles=counted,
-                start="thermal",
-                provenance=f"fit of {series.provenance}",
-            )
-            fit = fit_charging(
-                curve.times, curve.energy, calibrated.own_covariance, calibrated.scale_error
-            )
-            results.append(RegionResult(line=line, curve=fit, reason=None, charging=curve))
-        except ValueError as error:
-            results.append(RegionResult(line=line, curve=None, reason=str(error)))
-    return FitResult(dataset=file, model="charging", series=series, regions=tuple(results))
-
-
-def _reference_row(file: str, series: Series, reference: str | None) -> int:
-    if reference is None:
-        if series.reference_row is None:
-            raise InputError(
-                "the data set does not say which row is the thermal reference: say row:K",
-                file=file,
-                key="--reference",
-            )
-        return series.reference_row
-    prefix, _, digits = reference.partition(":")
-    if (
-        prefix != "row"
-        or not digits.isascii()
-        or not digits.isdigit()
-        or (int(digits) >= series.rows)
-    ):
-        raise InputError(
-            f"must be row:K with K from 0 to {series.rows - 1}, but is {reference!r}",
-            file=file,
-            key="--reference",
-            value=reference,
-        )
-    return int(digits)
+            fits[name] = kind.fit(x, y, covariance, intervals=LINEAR)
+        except ValueError:
+            continue
+    return compare_models(fits, NESTED) if len(fits) > 1 else None
 
 
 def _lines(

@@ -16,6 +16,13 @@ _CAPTION = (
     "Signed amplitudes of the shared line shape (over the largest) with 95 % errors, and the fit "
     "where it is identifiable; grey points are not fitted."
 )
+_METHODS = {
+    "linear": "from the curvature",
+    "profile": "profile likelihood",
+    "monte-carlo": "Monte Carlo",
+    "bootstrap": "bootstrap of the residuals",
+    "emcee": "Markov chains, flat within the bounds",
+}
 _OTHER = " Dashed: the model that was not selected (one exponential, or a stretched one)."
 
 
@@ -30,13 +37,22 @@ def fit_report(result: FitResult) -> str:
         reasons = [p["reason"] for p in r["parameters"].values() if p["value"] is None]
         notes = dict.fromkeys([*filter(None, [r["reason"]]), *reasons, *r["warnings"]])
         rows.append([*cells, html.text("; ".join(notes))])
+    chosen = [
+        f"{rows_cell[0]} ppm: {r['model_comparison'].words}"
+        for rows_cell, r in zip(rows, table, strict=True)
+        if "model_comparison" in r
+    ]
     units = {n: p["unit"] for r in table for n, p in r["parameters"].items()}
     heads = [f"{n} ({units[n]})" if units[n] else n for n in names]
     sections = [
         html.preformatted(result.series),
         "<h2>Numbers</h2>\n",
-        html.paragraph("Each number with its standard error and its 95 % interval."),
+        html.paragraph(
+            "Each number with its standard error and its 95 % interval "
+            f"({_METHODS[result.intervals.method]})."
+        ),
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
+        *([html.paragraph("Curves compared: " + "; ".join(chosen) + ".")] if chosen else []),
         "<h2>Curves</h2>\n",
         html.figure(
             _curves(result),
@@ -49,11 +65,17 @@ def fit_report(result: FitResult) -> str:
 
 
 def _cell(p: dict[str, Any] | None) -> str:
-    if p is None or p["value"] is None:
-        return "withheld"
-    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
+    if p is None:
+        return ""
     low, high = p["ci95"]
-    interval = "" if low is None else f"<br>{low:.4g} to {high:.4g}"
+    interval = ""
+    if low is not None and high is not None:
+        interval = f"<br>{low:.4g} to {high:.4g}"
+    elif low is not None or high is not None:
+        interval = f"<br>above {low:.4g}" if high is None else f"<br>below {high:.4g}"
+    if p["value"] is None:
+        return f"withheld{interval}"
+    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
     return f"{p['value']:.5g}{spread}{interval}"
 
 
@@ -89,7 +111,7 @@ def _curves(result: FitResult) -> Figure:
                 shown * x[rows], y[rows] / scale, yerr=bars, fmt="o", color=colour, markersize=3
             )
         fit = region.curve
-        if fit is not None and region.is_identifiable(result.model):
+        if fit is not None and region.is_identifiable(result.kind):
             t = np.linspace(float(np.min(x)), float(np.max(x)), 400)
             ax.plot(shown * t, fit.curve(t) / scale, color=figures.GREEN, linewidth=1.0)
             if isinstance(fit, BuildUpFit) and fit.other_curve is not None:

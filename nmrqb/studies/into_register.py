@@ -18,10 +18,10 @@ from nmrqb.files.register_edit import (
 )
 from nmrqb.files.toml import read_register
 from nmrqb.spins.register import Measured
-from nmrqb.studies.fit_models import MODELS, Model
+from nmrqb.studies.fit_models import MODELS, Model, fit_model
 
 if TYPE_CHECKING:
-    from nmrqb.studies.fit import FitResult
+    from nmrqb.studies.fit_result import FitResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,9 @@ class RegisterUpdate:
         return f"{key} of {self.target.path} is now {self.measured.value:.6g} s"
 
 
-def register_target(into: str | None, spin: Spin | None, model: Model) -> RegisterTarget | None:
+def register_target(
+    into: str | None, spin: Spin | None, model: Model, curve: str | None = None
+) -> RegisterTarget | None:
     """Return where a fit's time is to go; None where that was not asked for.
 
     Raises
@@ -107,7 +109,7 @@ def register_target(into: str | None, spin: Spin | None, model: Model) -> Regist
         return None
     if spin is None:
         raise InputError("is needed by --into: charger, battery, center or satellite", key="--spin")
-    quantity = MODELS[model].measures
+    quantity = fit_model(model, curve).measures
     if quantity is None:
         able = ", ".join(name for name, m in MODELS.items() if m.measures is not None)
         raise InputError(
@@ -157,7 +159,7 @@ def updated(result: FitResult, target: RegisterTarget) -> FitResult:
         )
     region = result.regions[0]
     curve = region.curve
-    found = None if curve is None else curve.parameters[MODELS[result.model].main]
+    found = None if curve is None else curve.parameters[result.kind.main]
     reason: str | None = None
     if found is None or found.value is None or found.stderr is None:
         reason = region.reason or (found.reason if found else None) or "not identifiable"

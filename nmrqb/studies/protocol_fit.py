@@ -1,4 +1,4 @@
-"""Fit what a protocol depends on, J, relaxation times, inversion, to its measured energies.
+"""Fit what a protocol depends on, J, relaxation times, inversion, to its measured rows.
 
 The curve is the protocol itself: its compiled sequences, exactly simulated or by the closed map,
 on a register whose numbers are the parameters.  The sequences stay those that were measured:
@@ -10,23 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.costly_fit import fit_costly
+from nmrqb.analysis.costly_fit import Searched, fit_costly
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.intervals import PROFILE, Intervals
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.sequence.events import Event, Exchange, Inversion, Loop, Pulse, PulseSequence, Segment
 from nmrqb.spins.register import Measured, Species
-from nmrqb.studies.plan import Plan, curve_of, make_closed_map, make_simulator, row_times
+from nmrqb.studies.plan import Plan, make_closed_map, make_simulator
 from nmrqb.studies.read_out import read_out
-
-if TYPE_CHECKING:
-    import lmfit
 
 Array = NDArray[np.float64]
 Engine = Literal["map", "simulated"]
@@ -57,43 +54,45 @@ class ProtocolFit:
         The other parameters, as the register has them.
     simulations : int
         Passes over all rows.
-    energy : ndarray, shape (rows,)
-        Of the fit.
+    r_z : ndarray, shape (rows,)
+        Of the fit, energy label.
     """
 
     fit: CurveFit
     engine: Engine
     held: dict[str, float]
     simulations: int
-    energy: Array
+    r_z: Array
+
+
+def free_parameters(engine: Engine, free: Sequence[str]) -> tuple[str, ...]:
+    """Return the free parameters: those asked for, else b of the map and J of the simulation."""
+    return tuple(dict.fromkeys(free)) or (("b",) if engine == "map" else ("J",))
 
 
 def fit_protocol(
     plan: Plan,
-    energy: Array,
+    r_z: Array,
     covariance: Array,
     scale_error: float = 0.0,
     *,
-    rows: Sequence[int] | None = None,
     free: Sequence[str] = (),
     engine: Engine = "simulated",
     intervals: Intervals = PROFILE,
 ) -> ProtocolFit:
-    """Fit parameters of a plan to measured energies of its rows.
+    """Fit parameters of a plan to the measured polarisations of its rows.
 
     Least squares starts from the register's values and finds the nearest minimum.
 
     Parameters
     ----------
     plan : Plan
-    energy : ndarray, shape (points,)
-        In the unit of the plan's charging curve.
-    covariance : ndarray, shape (points, points)
-        From each point's own noise.
+    r_z : ndarray, shape (rows,)
+        Energy label, on the scale of the reference, in the order of the plan's rows.
+    covariance : ndarray, shape (rows, rows)
+        From each row's own noise.
     scale_error : float
-        Relative standard error of the thermal reference.
-    rows : sequence of int, optional
-        The plan's row of each point; all rows in their order by default.
+        Relative standard error of the reference.
     free : sequence of str
         Keys of ``PARAMETERS``; without any, b for the map and J for the simulation.
     engine : {"map", "simulated"}
@@ -106,19 +105,17 @@ def fit_protocol(
     ValueError
         Where there are not more points than free parameters.
     """
-    which = np.arange(plan.protocol.rows) if rows is None else np.asarray(rows, int)
-    names = tuple(dict.fromkeys(free or (("b",) if engine == "map" else ("J",))))
+    names = free_parameters(engine, free)
     _check(plan, names, engine)
     start = _start(plan)
 
     def curve(values: Mapping[str, float]) -> Array:
-        energies = _energies(changed_plan(plan, values), values.get("b"), engine)
-        return np.asarray(energies[which])
+        return polarisations(changed_plan(plan, values), engine, values.get("b"))
 
     found = fit_costly(
         curve,
-        which.astype(float),
-        np.asarray(energy, float),
+        np.arange(plan.protocol.rows, dtype=float),
+        np.asarray(r_z, float),
         _bounded(names, start),
         covariance=covariance,
         scale_error=scale_error,
@@ -131,7 +128,7 @@ def fit_protocol(
         engine=engine,
         held=held,
         simulations=found.curves,
-        energy=found.surface(found.fit.estimates),
+        r_z=found.surface(found.fit.estimates),
     )
 
 
@@ -233,18 +230,24 @@ def _has_inversion(plan: Plan) -> bool:
     )
 
 
-def _energies(plan: Plan, transfer: float | None, engine: Engine) -> Array:
-    """Return the energy of every row of a plan, exactly or by the closed map."""
+def polarisations(plan: Plan, engine: Engine, transfer: float | None = None) -> Array:
+    """Return r_z of every row of a plan, exactly or by the closed map, shape (rows,).
+
+    Parameters
+    ----------
+    plan : Plan
+    engine : {"map", "simulated"}
+    transfer : float, optional
+        b of every exchange of the map, in place of that of J.
+    """
     if engine == "map":
         closed = replace(make_closed_map(plan), transfer=transfer)
         levels = [closed.detected(s, plan.observed.role) for s in plan.compiled.sequences]
-        r_z = plan.observed.nucleus.sign * np.array(levels)
-    else:
-        simulator = make_simulator(plan)
-        reference = plan.compiled.reference
-        simulated = [simulator.simulate(s) for s in plan.compiled.sequences]
-        r_z = read_out(plan, simulated, simulator.simulate(reference) if reference else None)
-    return curve_of(plan, r_z, row_times(plan), engine).energy
+        return np.asarray(plan.observed.nucleus.sign * np.array(levels))
+    simulator = make_simulator(plan)
+    reference = plan.compiled.reference
+    simulated = [simulator.simulate(s) for s in plan.compiled.sequences]
+    return read_out(plan, simulated, simulator.simulate(reference) if reference else None)
 
 
 def _check(plan: Plan, names: Sequence[str], engine: Engine) -> None:
@@ -306,9 +309,7 @@ def _start(plan: Plan) -> dict[str, float]:
     return values
 
 
-def _bounded(names: Sequence[str], start: Mapping[str, float]) -> lmfit.Parameters:
-    import lmfit
-
+def _bounded(names: Sequence[str], start: Mapping[str, float]) -> list[Searched]:
     # T2 <= 2 T1 of the time that is held
     least = {
         f"T1_{role}": 0.0 if f"T2_{role}" in names else 0.5 * start[f"T2_{role}"]
@@ -318,12 +319,12 @@ def _bounded(names: Sequence[str], start: Mapping[str, float]) -> lmfit.Paramete
         f"T2_{role}": np.inf if f"T1_{role}" in names else 2.0 * start[f"T1_{role}"]
         for role in ("charger", "battery")
     }
-    parameters = lmfit.Parameters()
+    searched = []
     for name in names:
         low, high = least.get(name, 0.0), most.get(name, np.inf)
         if name == "b":
             low, high = -0.5, 1.5
         elif name == "inversion":
             low, high = 1e-3, 1.0
-        parameters.add(name, value=start[name], min=low, max=high)
-    return parameters
+        searched.append(Searched(name=name, start=start[name], low=low, high=high))
+    return searched

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmrqb.analysis.alternating import fit_approach
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
 from nmrqb.analysis.coupling import fit_coupling
 from nmrqb.analysis.curve_fit import CurveFit, with_scale_error
-from nmrqb.analysis.curves import fit_charging, fit_recovery
+from nmrqb.analysis.curves import fit_recovery
 from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
@@ -275,7 +276,7 @@ def _fit(
         y = sign * energy
         match plan.protocol.model:
             case "charging":
-                return fit_charging(measured.times, y, own, scale_error)
+                return fit_approach(measured.times, y, own, scale_error, cycles=measured.cycles)
             case "recovery":
                 return fit_recovery(measured.times, y, own, scale_error)
             case "nutation":
