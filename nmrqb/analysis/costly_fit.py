@@ -255,8 +255,10 @@ class _Surface:
         for k, axis in enumerate(known.axes):
             down = min(3.0 * steps[k], centre[k] - axis.low)
             up = min(3.0 * steps[k], axis.high - centre[k])
+            # nodes next to each other at a bound would tell rounding errors
+            down, up = (0.0 if end < 0.01 * steps[k] else float(end) for end in (down, up))
             self.ends.append((-down, up))
-            at = np.array([f * e for e in (-down, up) for f in (1.0, 0.5) if abs(e) > 1e-9])
+            at = np.array([f * e for e in (-down, up) for f in (1.0, 0.5) if e != 0.0])
             rise = np.array([known(self._off(centre, {k: d})) - self.middle for d in at])
             powers = (at / steps[k])[:, None] ** np.arange(1, len(at) + 1)
             self.along.append(np.linalg.solve(powers, rise))

@@ -259,7 +259,9 @@ def _order_of_plan(file: str, series: Series, plan: Plan, measured: Rows) -> Row
     sweep = plan.protocol.sweep
     wanted = np.array(sweep.values if sweep is not None else [plan.protocol.cycles], float)
     values = series.axis.values[measured]
-    order = np.argsort(values, kind="stable")[np.argsort(np.argsort(wanted, kind="stable"))]
+    order = np.argsort(values, kind="stable")
+    if len(values) == len(wanted):
+        order = order[np.argsort(np.argsort(wanted, kind="stable"))]
     if len(values) != len(wanted) or not np.allclose(values[order], wanted, rtol=1e-6, atol=1e-12):
         listed, planned = (", ".join(f"{v:.6g}" for v in list(x)[:12]) for x in (values, wanted))
         raise InputError(

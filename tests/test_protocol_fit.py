@@ -1,0 +1,122 @@
+"""Parameters of a protocol from its rows: the truth comes back, what is blind is said."""
+
+import numpy as np
+import pytest
+
+from nmrqb.analysis.costly_fit import Searched, fit_costly
+from nmrqb.analysis.curve_fit import fit_curve
+from nmrqb.errors import InputError
+from nmrqb.models.exchange import exchange_transfer
+from nmrqb.studies.plan import make_plan
+from nmrqb.studies.protocol_fit import changed_plan, fit_protocol, polarisations
+
+X = np.linspace(0.1, 9.0, 12)
+
+
+def decay(x, T, M):
+    return M * np.exp(-x / T)
+
+
+@pytest.fixture(scope="module")
+def chloroform():
+    return make_plan("asymptotic_chloroform")
+
+
+def test_a_response_surface_gives_the_fit_and_the_profile_of_the_curve_itself():
+    y = decay(X, 3.0, 0.8) + 0.05 * np.random.default_rng(2).normal(size=12)
+    matrix = 0.0025 * np.eye(12)
+    plain = fit_curve(decay, X, y, {"T": 3.0, "M": 0.8}, covariance=matrix)
+    searched = [
+        Searched(name="T", start=2.0, low=0.0, high=np.inf),
+        Searched(name="M", start=0.5, low=-2.0, high=2.0),
+    ]
+    costly = fit_costly(lambda v: decay(X, **v), X, y, searched, covariance=matrix)
+    for name, p in plain.parameters.items():
+        found = costly.fit.parameters[name]
+        # the surface is checked to 0.2 standard errors of all points at the ends
+        assert found.value == pytest.approx(p.value, abs=0.02 * p.stderr)
+        assert found.ci95 == pytest.approx(p.ci95, abs=0.1 * p.stderr)
+    assert costly.curves < 40
+    assert not costly.fit.warnings
+
+
+def test_a_common_factor_of_known_size_is_a_measured_point():
+    # y = s M with s = 1 +- 10 %: the variance of M is that of the mean plus (0.1 M)^2
+    y = np.full(16, 2.0)
+    searched = [Searched(name="M", start=1.0, low=-10.0, high=10.0)]
+    fit = fit_costly(
+        lambda v: np.full(16, v["M"]), np.arange(16.0), y, searched,
+        covariance=0.04 * np.eye(16), scale_error=0.1,
+    ).fit  # fmt: skip
+    assert list(fit.parameters) == ["M"]
+    assert fit.parameters["M"].stderr == pytest.approx(np.hypot(0.05, 0.2), rel=0.01)
+
+
+def test_unchanged_parameters_leave_the_prediction_alone(chloroform):
+    register = chloroform.register
+    same = {"J": abs(register.coupling_hz.value), "T1_charger": register.charger.t1_s.value}
+    for engine in ("map", "simulated"):
+        np.testing.assert_allclose(
+            polarisations(changed_plan(chloroform, same), engine),
+            polarisations(chloroform, engine),
+            atol=1e-12,
+        )
+
+
+def test_b_of_the_map_is_the_transfer_of_j(chloroform):
+    (length,) = {e.ticks for e in chloroform.compiled.cycle if type(e).__name__ == "Exchange"}
+    jt = chloroform.register.coupling_hz.value * length * chloroform.spectrometer.tick_s
+    b = float(exchange_transfer(1, jt))
+    np.testing.assert_allclose(
+        polarisations(chloroform, "map", transfer=b), polarisations(chloroform, "map"), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "truth"),
+    [
+        ("map", {"b": 0.35}),
+        ("map", {"b": 1.0, "T1_charger": 8.0}),
+        ("simulated", {"J": 200.0, "T1_charger": 12.0}),
+        ("simulated", {"inversion": 0.85}),
+    ],
+    ids=["b", "b and T1", "J and T1", "inversion"],
+)
+def test_parameters_come_back_within_their_errors(chloroform, engine, truth):
+    y = polarisations(changed_plan(chloroform, truth), engine, truth.get("b"))
+    y = y + 0.005 * np.random.default_rng(3).normal(size=len(y))
+    found = fit_protocol(
+        chloroform, y, 2.5e-5 * np.eye(len(y)), 0.002, free=tuple(truth), engine=engine
+    )
+    for name, value in truth.items():
+        p = found.fit.parameters[name]
+        assert p.value == pytest.approx(value, abs=4.0 * p.stderr)
+        assert p.stderr < 0.2 * value
+    assert found.fit.p_value > 1e-4
+    assert not set(found.held) & set(truth)
+
+
+def test_what_a_protocol_does_not_depend_on_is_withheld():
+    # 36 chargers are hardly drained by one battery: their T1 leaves no trace in ten seconds
+    plan = make_plan("asymptotic_ttss")
+    y = polarisations(plan, "map") + 0.02 * np.random.default_rng(1).normal(size=15)
+    found = fit_protocol(plan, y, 4e-4 * np.eye(15), 0.01, free=("b", "T1_charger"), engine="map")
+    assert found.fit.parameters["T1_charger"].value is None
+    assert "as far as was looked" in found.fit.parameters["T1_charger"].reason
+    assert found.fit.value("b") == pytest.approx(0.3, abs=4 * found.fit.parameters["b"].stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "free", "words"),
+    [
+        ("asymptotic_chloroform", "simulated", ("b",), "closed map"),
+        ("asymptotic_chloroform", "map", ("b", "J"), "both set the transfer"),
+        ("asymptotic_chloroform", "map", ("colour",), "must be one of b, J"),
+        ("asymptotic_ttss", "map", ("inversion",), "inverts no charger"),
+        ("driven_thermal_trimethyl_phosphate", "map", ("J",), "no closed map"),
+    ],
+)
+def test_parameters_without_a_meaning_are_refused(name, engine, free, words):
+    plan = make_plan(name)
+    with pytest.raises(InputError, match=words):
+        fit_protocol(plan, np.zeros(3), np.eye(3), free=free, engine=engine)
