@@ -202,7 +202,9 @@ def fit_curve(
         if found.better is None:
             break
         minimum = problem.minimise(found.better.values)
-    values = minimum.values
+    values, reason = minimum.values, found.reason
+    if found.better is not None:
+        reason = "the fit did not converge: its profiles came across lower points again and again"
     table: dict[str, FittedParameter] = {}
     for name, value in values.items():
         unit = (units or {}).get(name, "")
@@ -211,7 +213,7 @@ def fit_curve(
                 value=value, stderr=None, ci95=(None, None), unit=unit, reason="held fixed"
             )
             continue
-        why = found.reason or problem.at_bound(name, value)
+        why = reason or problem.at_bound(name, value)
         ends = found.ends.get(name, (None, None))
         table[name] = FittedParameter(
             value=None if why else float(value),
@@ -222,7 +224,7 @@ def fit_curve(
         )
     residuals = problem.errors.whiten(y - problem.curve(values))
     dof = len(y) - len(names)
-    outliers = find_outliers(problem, minimum, float(absolute)) if found.reason is None else ()
+    outliers = find_outliers(problem, minimum, float(absolute)) if reason is None else ()
     return CurveFit(
         parameters=table,
         best_fit=problem.curve(values),
@@ -285,7 +287,7 @@ def _with_errors(
             warnings += samples.warnings
             stderr = {n: samples.stderr(k) for k, n in enumerate(names)}
             ends = {n: sampled_interval(problem, minimum, samples, n, intervals) for n in names}
-        elif intervals.method == "profile" and minimum.chi2 > 0.0:
+        elif intervals.method == "profile" and scale > 0.0 and minimum.chi2 > 0.0:
             for name in names:
                 profile = profile_interval(problem, minimum, matrix, name, quantile * scale)
                 if profile.better is not None:

@@ -8,7 +8,7 @@ from scipy import stats
 from nmrqb.analysis.curve_fit import CurveFit
 
 #: chance of noise doing as well, anywhere in the search, above which a frequency is not believed
-ESTABLISHED = 0.01
+ESTABLISHED = 1e-3
 
 
 def chance_of_noise(chi2_without: float, fit: CurveFit, extra: int, trials: float) -> float:

@@ -19,7 +19,17 @@ from nmrqb.studies.plan import Plan, predict
 from nmrqb.studies.run import RunResult, run_plan
 from nmrqb.studies.run_report import run_report
 
-_PACKAGES = ("nmrqb", "numpy", "scipy", "lmfit", "nmrglue", "matplotlib", "pydantic", "pybaselines")
+_PACKAGES = (
+    "nmrqb",
+    "numpy",
+    "scipy",
+    "lmfit",
+    "emcee",
+    "nmrglue",
+    "matplotlib",
+    "pydantic",
+    "pybaselines",
+)
 
 
 def versions() -> dict[str, str]:
