@@ -127,7 +127,7 @@ class StarDynamics:
                     state, pending = self._pulsed(state, pending, event.pulses, tick_s)
                 case Crusher():
                     # a gradient commutes with free precession: what it kills never comes back
-                    state = self.space.crush(self._settled(state, pending), event.residual)
+                    state = self.space.crush(self._settled(state, pending), event.kept)
                     pending = _Pending(seconds, seconds)
                 case PhaseFlip():
                     state, pending = self._settled(state, pending), _Pending()

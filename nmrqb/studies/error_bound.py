@@ -8,13 +8,17 @@ polarisations there, the difference D_c = Y_c - Y_{c-1} that cause c makes obeys
     D_c(k + 1) = M_c D_c(k) + (M_c - M_{c-1}) Y_{c-1}(k),
 
 so that |D_c(n)| <= sum_k |M_c^{n-k}| |(M_c - M_{c-1}) Y_{c-1}(k)|, element by element: the bound
-of the cause.  What this leaves out is what order between the satellites does to a difference; it
-is allowed for by the factor MEMORY, and the tests measure how much of it is used.
+of the cause.  What this leaves out is order between the spins, which crushers do not kill
+(homonuclear zero-quantum and longitudinal two-spin order): from the second cycle on it carries
+some of each difference along.  Its size is not computed here; it is allowed for by MEMORY times
+the largest share of it that survives the waits of a cycle.  MEMORY was taken from 800 random
+protocols (benchmarks/results.md) and is tested on others.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,10 +41,14 @@ from nmrqb.studies.rungs import Rung, rungs_of
 
 Array = NDArray[np.float64]
 
-#: what order between satellites may add to the bound, as a share of it
-MEMORY = 0.5
+#: what fully surviving order between spins may add to the bound, in units of it
+MEMORY = 8.0
+#: what differences of second order may add, as a share of the bound
+_SECOND_ORDER = 0.1
 #: below this nothing is promised: rounding of the arithmetic and of the target's own clock
 FLOOR = 1e-6
+#: steps that turn polarisation into longitudinal order of a pair
+_MIXES = (Inept, DrivenExchangeStep, Echo)
 #: powers of a cycle's map that are summed; later cycles repeat what these have reached
 _MOST_CYCLES = 3000
 
@@ -55,7 +63,7 @@ class ErrorBound:
         Cause -> bound of each row, shape (rows,); in units of eps, which is also the deviation of
         the energy in hbar |omega_B| eps/2.
     memory : ndarray, shape (rows,)
-        Allowance for order between the satellites.
+        Allowance for order between spins, and for differences of second order.
     """
 
     by_cause: dict[str, Array]
@@ -113,8 +121,32 @@ def error_bound(plan: Plan) -> ErrorBound:
     central = 0 if plan.register.center.role == "battery" else 1
     parts = np.array([_bounds([m.parts(k) for m in maps]) for k in rows])[:, :, central]
     by_cause = {rung.cause: np.ascontiguousarray(parts[:, c]) for c, rung in enumerate(rungs[1:])}
-    share = MEMORY if plan.register.satellites > 1 else 0.0
+    again = np.array([plan.protocol.at(k).cycles > 1 for k in rows])
+    share = _SECOND_ORDER + MEMORY * surviving_order(plan) * again
     return ErrorBound(by_cause=by_cause, memory=share * parts.sum(axis=1))
+
+
+def surviving_order(plan: Plan) -> float:
+    """Return the largest share of two-spin order that survives the waits of one cycle.
+
+    Zero-quantum order between satellites decays with 2/T2, their longitudinal order with 2/T1, that
+    of a pair of centre and satellite with the sum of both 1/T1.  Exchange of one pair makes none of
+    them that a crusher leaves.
+    """
+    register = plan.register
+    steps = plan.protocol.cycle
+    if register.satellites == 1 and not any(isinstance(s, _MIXES) for s in steps):
+        return 0.0
+    waits = [e.ticks for e in plan.compiled.cycle if isinstance(e, Delay)]
+    waited = sum(waits) * plan.spectrometer.tick_s
+    recovery = register.charger.recovery
+    charger_t1 = register.charger.t1_s.value if recovery is None else recovery.t1_range_s[1]
+    t1 = {"charger": charger_t1, "battery": register.battery.t1_s.value}
+    satellite = register.satellite
+    rates = [1.0 / t1["charger"] + 1.0 / t1["battery"]]
+    if register.satellites > 1:
+        rates += [2.0 / satellite.t2_s.value, 2.0 / t1[satellite.role]]
+    return math.exp(-waited * min(rates))
 
 
 @dataclass(frozen=True, slots=True)
