@@ -189,9 +189,8 @@ def test_the_general_method_meets_the_closed_form():
     for _ in range(25):
         one, two = random_covariant(rng), random_covariant(rng)
         closed = diamond_norm(one, two).value
-        general = norms._general_diamond_norm(
-            choi_of(one.matrix - two.matrix, one.shift - two.shift)
-        )
+        choi = choi_of(one.matrix - two.matrix, one.shift - two.shift)
+        general = norms._general_diamond_norm(choi, trace_norm(one, two))
         assert general.value <= closed + 1e-12
         assert general.upper >= closed - 1e-12
         assert general.value == pytest.approx(closed, abs=1e-9)

@@ -136,7 +136,7 @@ def diamond_norm(first: BlochChannel, second: BlochChannel) -> ChannelNorm:
     a, t = first.matrix - second.matrix, first.shift - second.shift
     scale = max(float(np.abs(a).max()), float(np.abs(t).max()))
     if scale and not is_phase_covariant(a / scale, t / scale, _COVARIANT):
-        return _general_diamond_norm(choi_of(a, t))
+        return _general_diamond_norm(choi_of(a, t), trace_norm(first, second))
     up, down = (a[2, 2] + t[2]) / 2.0, (a[2, 2] - t[2]) / 2.0
     transverse = abs(complex(a[0, 0] + a[1, 1], a[1, 0] - a[0, 1])) / 2.0
     value, share = phase_covariant_diamond_norm(float(up), float(down), transverse)
@@ -172,8 +172,10 @@ def phase_covariant_diamond_norm(a: float, c: float, m: float) -> tuple[float, f
     return 2.0 * root - 2.0 * x * y / (x + y), y / (x + y)
 
 
-def _general_diamond_norm(choi: ComplexMatrix) -> ChannelNorm:
+def _general_diamond_norm(choi: ComplexMatrix, alone: ChannelNorm) -> ChannelNorm:
     """Return the diamond norm of a difference with Choi matrix J, certified by its dual.
+
+    `alone` is the trace norm: the best input without a second spin, which the path may end at.
 
     F(rho) = ||K||_1, K = sqrt(rho) J sqrt(rho) with rho on the second spin, is what the
     purification of rho reaches.  It is concave, and Z = rho^-1/2 K_+ rho^-1/2 (K_+ the positive
@@ -204,14 +206,8 @@ def _general_diamond_norm(choi: ComplexMatrix) -> ChannelNorm:
             if moved is None:
                 break
             r = moved
-    length = float(np.linalg.norm(r))
-    if length > 0.0:
-        # the end of the path may lie on the sphere, where no second spin is needed
-        state = np.linalg.eigh(matrix_along(r))[1][:, -1]
-        side = np.kron(op.IDENTITY, state.conj()[None, :])
-        alone = float(np.abs(np.linalg.eigvalsh(side @ choi @ side.conj().T)).sum())
-        if alone > value:
-            value, best = alone, r / length
+    if alone.value > scale * value:
+        value, best = alone.value / scale, alone.bloch
     return _certified(value, upper, best, scale, "diamond norm")
 
 
