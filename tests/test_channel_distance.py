@@ -117,7 +117,8 @@ def test_the_target_of_a_driven_exchange_is_the_master_equation():
 
 
 def test_slices_and_flips_come_near_their_channel_in_second_order():
-    apart = [channel_distance(driven(n)).targets[0].separations[0] for n in (20, 40, 80)]
+    several = [channel_distance(driven(n)) for n in (20, 40, 80)]
+    apart, found = [d.targets[0].separations[0] for d in several], several[0]
     for name in ("population", "trace", "diamond"):
         errors = [getattr(s, name) for s in apart]
         assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05)
@@ -126,6 +127,7 @@ def test_slices_and_flips_come_near_their_channel_in_second_order():
         assert s.population <= s.trace + 1e-12
         assert s.trace <= s.diamond + 1e-12
         assert s.diamond <= s.diamond_upper
+    assert all(c.is_physical(1e-9) for c in found.compiled + found.targets[0].channels)
     assert apart[0].diamond > 1e-3  # something was compared
 
 
@@ -229,6 +231,17 @@ def test_inverted_remnants_have_no_continuous_counterpart():
     assert f"{1 / G:.4g} s is the shortest" in full.missing_target
 
 
+def test_chargers_that_nothing_renews_have_no_repolarised_target():
+    plan = reenergised(wait_s=0.0)
+    steps = tuple(s for s in plan.protocol.cycle if not isinstance(s, Crush))
+    protocol = dataclasses.replace(plan.protocol, cycle=steps)
+    found = channel_distance(plan_of(protocol, plan.register, plan.spectrometer, "star"))
+    assert [t.name for t in found.targets] == ["dephased"]
+    assert "nothing renews the chargers" in found.missing_target
+    assert found.to_result()["rates"]["charging_time_s"] is None
+    assert "without end" in found.sentences()[0]
+
+
 def test_the_result_is_ready_for_json_and_words():
     found = channel_distance(reenergised(wait_s=200 * T1, cycles=3))
     text = json.dumps(found.to_result(), allow_nan=False)
@@ -238,6 +251,11 @@ def test_the_result_is_ready_for_json_and_words():
     )
     assert np.array(again["compiled"][2]["matrix"]) == pytest.approx(found.compiled[2].matrix)
     assert again["sentences"] == found.sentences()
+    assert again["rates"]["repolarisation_per_s"] is None
+    assert "complete resets" in again["rates"]["repolarisation_per_s_reason"]
+    # first order in eps, eps inserted: still completely positive maps
+    for channel in (*found.compiled, *found.targets[0].channels, *found.memory.one_cycle):
+        assert channel.at_polarisation(found.scale).is_physical(1e-12)
     assert str(found).count("\n") == len(found.sentences())
     # eps is inserted for states of any size: the shift, of order 1 in eps, hardly counts there
     apart = found.targets[0].separations[0]

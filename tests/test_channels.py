@@ -105,6 +105,15 @@ def test_a_partial_transpose_is_not_completely_positive_and_channels_are():
     assert not BlochChannel.phase_covariant(0.5, 0.0, 0.51).is_physical()
 
 
+def test_rotations_about_z_commute_with_covariant_channels_only():
+    assert BlochChannel.phase_covariant(0.3, 0.2 + 0.4j, 0.1).is_phase_covariant()
+    assert rotation((0, 0, 1), 1.0).is_phase_covariant()
+    assert not rotation((1, 0, 0), 1e-6).is_phase_covariant()
+    assert not BlochChannel(
+        matrix=0.1 * np.eye(3), shift=np.array([0.1, 0, 0])
+    ).is_phase_covariant()
+
+
 def test_channels_compose_as_they_act():
     rng = np.random.default_rng(4)
     one, two = (kraus_channel(random_kraus(rng, 2)) for _ in range(2))

@@ -83,13 +83,14 @@ def cycle_charging_time(
     duration : array_like
         d, of one exchange.
     reset : array_like
-        f.
+        f; without any (0) the time is infinite.
     chargers : int
         N.
     """
     f, d = np.asarray(reset, float), np.asarray(duration, float)
     exchange = cycle_dephasing(g, d, chargers) / (2.0 * chargers * np.asarray(g, float) ** 2)
-    return np.asarray(exchange + d * (1.0 - f) / (chargers * f))
+    with np.errstate(divide="ignore"):
+        return np.asarray(exchange + d * (1.0 - f) / (chargers * f))
 
 
 def physical_rates(g: float, dephasing: float, repolarisation: float) -> tuple[float, float] | None:

@@ -50,6 +50,8 @@ class Cycle:
 class CycleRates:
     """What a re-energised cycle stands for (see `models.reset_cycle`), in model time.
 
+    Cross-relaxation is neglected in it, as is order among the chargers.
+
     Attributes
     ----------
     duration_s : float
@@ -64,7 +66,7 @@ class CycleRates:
     repolarisation_per_s : float
         R1; infinite for complete resets, negative for f > 1.
     charging_time_s : float
-        1/k, integrated, of the exchanges alone.
+        1/k, integrated, of the exchanges alone; infinite where nothing renews the chargers.
     level : float
         Polarisation (spin label, units of eps) at which the chargers would stay.
     """
@@ -217,6 +219,8 @@ def ideal_processes(
     processes = [
         _continuous(plan, rates, found, "dephased", gamma, 0.0, "exchange that only dephases")
     ]
+    if rates.reset == 0.0:
+        return processes, "nothing renews the chargers: no repolarisation stands for the cycle"
     if rates.repolarisation_per_s < 0.0:
         return processes, (
             "chargers that come back inverted in part have no continuous counterpart: no "

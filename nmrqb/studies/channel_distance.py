@@ -32,8 +32,9 @@ from nmrqb.studies.plan import Plan
 
 Array = NDArray[np.float64]
 
-#: cycles that are followed at most: one sixth of a second each for 36 chargers
-MOST_CYCLES = 40
+#: cycles that are followed at most where none are asked for: for 36 chargers a fifth to half of a
+#: second each
+MOST_CYCLES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ def channel_result(found: ChannelDistance) -> dict[str, Any]:
         "scale_unit": "polarisation (2<S>) that counts as 1 in shifts, levels and ends",
         "cycles": found.cycles,
         "cycle_s": found.cycle_s,
-        "rates": None if found.rates is None else _finite(asdict(found.rates)),
+        "rates": None if found.rates is None else _finite(found.rates),
         "compiled": [_channel(c) for c in found.compiled],
         "targets": [
             {
@@ -80,12 +80,16 @@ def _rates(rates: CycleRates) -> str:
     )
     r1 = rates.repolarisation_per_s
     repolarised = f" and R1 = {r1:.4g} /s" if 0.0 < r1 < math.inf else ""
+    time = (
+        f"1/k = {format_quantity(rates.charging_time_s, 'time')} of model time"
+        if math.isfinite(rates.charging_time_s)
+        else "without end"
+    )
     return (
         f"A cycle exchanges for {format_quantity(rates.duration_s, 'time')} of model time (b = "
         f"{rates.transfer:.4g}) and {renewal}; it keeps the exchange rate of chargers with Gamma = "
-        f"{rates.dephasing_per_s:.4g} /s{repolarised}: integrated charging time 1/k = "
-        f"{format_quantity(rates.charging_time_s, 'time')} of model time, for uncorrelated "
-        "chargers and a battery that does not relax."
+        f"{rates.dephasing_per_s:.4g} /s{repolarised}: integrated charging time "
+        f"{time}, for uncorrelated chargers and a battery that does not relax."
     )
 
 
@@ -208,8 +212,16 @@ def _channel(channel: BlochChannel) -> dict[str, Any]:
     return {"matrix": channel.matrix.tolist(), "shift": channel.shift.tolist()}
 
 
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def _finite(rates: CycleRates) -> dict[str, float | str | None]:
+    values: dict[str, float | str | None] = asdict(rates)
+    reasons = {
+        "repolarisation_per_s": "complete resets: the chargers keep nothing from cycle to cycle",
+        "charging_time_s": "nothing renews the chargers",
+    }
+    for name, reason in reasons.items():
+        if not math.isfinite(getattr(rates, name)):
+            values |= {name: None, f"{name}_reason": reason}
+    return values
 
 
 def _capital(text: str) -> str:
