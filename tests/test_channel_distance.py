@@ -131,7 +131,7 @@ def test_slices_and_flips_come_near_their_channel_in_second_order():
     assert apart[0].diamond > 1e-3  # something was compared
 
 
-def test_without_losses_says_what_relaxation_adds():
+def test_relaxation_that_both_sides_share_leaves_the_error_of_the_slices():
     step = {"t1_battery_s": 0.5, "t2_battery_s": 0.5}
     plan = driven(40, **step)
     lossy = dataclasses.replace(plan.protocol.cycle[0], relax_during_exchange=True)
