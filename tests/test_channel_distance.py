@@ -131,6 +131,21 @@ def test_slices_and_flips_come_near_their_channel_in_second_order():
     assert apart[0].diamond > 1e-3  # something was compared
 
 
+@pytest.mark.parametrize("options", [{"by": "crushers"}, {"by": "poisson-crushers", "slices": 40}])
+def test_crushers_keep_the_populations_channel_and_take_the_coherence(options):
+    # gamma_C/2 = 8 g; no drive: a gradient would kill what it makes in the battery
+    step = {"drive_hz": 0.0, "dephasing_per_s": 16 * G, "relax_during_exchange": False, **options}
+    plan = driven(40)
+    cycle = (dataclasses.replace(plan.protocol.cycle[0], **{"slices": None, **step}),)
+    plan = plan_of(
+        dataclasses.replace(plan.protocol, cycle=cycle), plan.register, plan.spectrometer, "star"
+    )
+    apart = channel_distance(plan).targets[0].without_losses
+    # a lag of 1/Gamma (half an interval) at the rate 2 k = 4 g^2/Gamma of D: 4 g^2/Gamma^2
+    assert apart.population < 4 / 8**2
+    assert apart.diamond > 2 * apart.population
+
+
 def test_relaxation_that_both_sides_share_leaves_the_error_of_the_slices():
     step = {"t1_battery_s": 0.5, "t2_battery_s": 0.5}
     plan = driven(40, **step)
@@ -268,7 +283,7 @@ def test_the_result_is_ready_for_json_and_words():
     [
         ("asymptotic_central_31p", "has 9 satellites as batteries"),
         ("inversion_recovery", "one exchange and a re-energising wait"),
-        ("driven_pseudo_pure_trimethyl_phosphate", 'by = "phase-flips"'),
+        ("driven_pseudo_pure_trimethyl_phosphate", "`by` other than ideal"),
     ],
 )
 def test_plans_without_such_a_channel_are_refused(protocol, words):

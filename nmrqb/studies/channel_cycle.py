@@ -119,7 +119,7 @@ def cycle_of(plan: Plan, row: int) -> Cycle:
     if others or len(driven) + len(plain) != 1 or not (driven or renewed):
         raise InputError(
             "channels are compared with a target for cycles with one exchange and a re-energising "
-            'wait, or with one driven exchange by = "phase-flips"',
+            "wait, or with one driven-exchange that is compiled (`by` other than ideal)",
             file=plan.file,
             key="cycle",
             value=", ".join(type(s).KIND for s in steps) or "nothing",
@@ -196,9 +196,9 @@ def ideal_processes(
 ) -> tuple[list[IdealProcess], str | None]:
     """Return the processes that a row's cycle stands for, and why one of them is missing.
 
-    A phase-flip exchange stands for its Hamiltonian and Lindblad operator.  A re-energised cycle
-    stands for the exchange of its model time with chargers that dephase, or dephase and repolarise,
-    all the time; they start as the compiled exchange finds them the first time.
+    A compiled driven exchange stands for its Hamiltonian and Lindblad operator.  A re-energised
+    cycle stands for the exchange of its model time with chargers that dephase, or dephase and
+    repolarise, all the time; they start as the compiled exchange finds them the first time.
     """
     tick_s, one = plan.spectrometer.tick_s, OneBattery(plan.register)
     state = simulator.dynamics.apply(cycle.before, simulator.dynamics.thermal_state(), tick_s)
@@ -208,7 +208,7 @@ def ideal_processes(
         events = StepCompiler(plan.register, plan.spectrometer).repetition(
             replace(protocol, cycle=ideal), after_exchange=False
         )
-        words = "the driven, dephased exchange that the slices and flips stand for"
+        words = "the dephased exchange that it was compiled from"
         step = Cycle(before=(), first=events, later=events).steps(simulator, 1, tick_s)[0]
         return [
             IdealProcess(name="driven", words=words, step=step, chargers=one.chargers_of(state))

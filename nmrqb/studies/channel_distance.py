@@ -194,7 +194,7 @@ def channel_distance(plan: Plan, *, row: int = -1, cycles: int | None = None) ->
     Parameters
     ----------
     plan : Plan
-        Whose cycle holds one exchange and a re-energising wait, or one phase-flip exchange.
+        Whose cycle holds one exchange and a re-energising wait, or one compiled driven exchange.
     row : int
         Of the sweep; negative ones count from the last.
     cycles : int, optional
