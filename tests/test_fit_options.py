@@ -85,6 +85,23 @@ def test_j_and_t1_of_the_charger_come_from_the_charging_rows(nmrqb, charged):
     assert region["simulations"] < 60
 
 
+def test_charging_has_the_papers_parameters_and_their_units(nmrqb, charged):
+    words = ["fit", charged, "--model", "charging", "--register", "chloroform_13c", "--json"]
+    region = nmrqb(*words).json["results"][0]
+    parameters = region["parameters"]
+    assert parameters["tau"]["unit"] == "s"
+    assert "hbar |omega_B|" in parameters["E_inf"]["unit"]
+    assert parameters["omega"]["value"] == 0.0
+    assert "not oscillatory" in parameters["omega"]["reason"]
+    assert parameters["phi"]["value"] is None
+    assert parameters["phi"]["reason"]
+    assert region["model_comparison"]["preferred"] == "exponential"
+    free = nmrqb(*words, "--curve", "damped-cosine")
+    # a monotonic charging has no frequency: the damped cosine is withheld, and that is a no
+    assert free.code == 1
+    assert "no oscillation" in free.json["results"][0]["parameters"]["omega"]["reason"]
+
+
 def test_the_map_gives_b_and_a_report(nmrqb, charged, tmp_path):
     outcome = nmrqb("fit", charged, "--model", "charging", "--curve", "map",
                     "--protocol", "asymptotic_chloroform", "-o", tmp_path / "out")  # fmt: skip

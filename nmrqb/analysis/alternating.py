@@ -19,7 +19,7 @@ from nmrqb.analysis.curve_fit import (
     with_scale_error,
     withhold_value,
 )
-from nmrqb.analysis.curves import fit_charging, open_interval
+from nmrqb.analysis.curves import fit_charging, open_interval, with_held_oscillation
 from nmrqb.analysis.intervals import PROFILE, Intervals
 
 Array = NDArray[np.float64]
@@ -153,7 +153,8 @@ def fit_alternating(
         curve=lambda t: inner(np.asarray(t, float) / cycle_s),
     )
     reason = fit.parameters["factor"].reason
-    return withhold_value(fit, reason) if reason else fit
+    fit = withhold_value(fit, reason) if reason else fit
+    return with_held_oscillation(fit, np.pi / cycle_s, "half a turn a cycle, by its sign")
 
 
 def _tau(factor: float, cycle_s: float) -> float:

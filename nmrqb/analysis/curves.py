@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from nmrqb.analysis.curve_fit import CurveFit, fit_curve, with_scale_error, withhold_value
+from nmrqb.analysis.curve_fit import (
+    CurveFit,
+    FittedParameter,
+    fit_curve,
+    with_scale_error,
+    withhold_value,
+)
 from nmrqb.analysis.intervals import PROFILE, Intervals
 from nmrqb.battery.charging_time import exponential_approach
 
@@ -157,7 +163,25 @@ def fit_charging(
         fit, "tau", float(np.ptp(t)), "the window", "the energy does not approach a limit"
     )
     fit = with_scale_error(fit, ("E_inf", "E_0"), scale_error)
-    return withhold_value(fit, reason) if reason else fit
+    fit = withhold_value(fit, reason) if reason else fit
+    return with_held_oscillation(fit, 0.0, "held at 0: the approach is not oscillatory")
+
+
+def with_held_oscillation(fit: CurveFit, omega: float, reason: str) -> CurveFit:
+    """Return the fit of an approach without free oscillation with its omega (rad/s) and no phi."""
+    held: dict[str, FittedParameter] = {
+        "omega": FittedParameter(
+            value=omega, stderr=None, ci95=(None, None), unit="rad/s", reason=reason
+        ),
+        "phi": FittedParameter(
+            value=None,
+            stderr=None,
+            ci95=(None, None),
+            unit="rad",
+            reason="replaced by E_0, which also covers a start below 0",
+        ),
+    }
+    return replace(fit, parameters=fit.parameters | held)
 
 
 def _charging(t: Array, tau: float, E_inf: float, E_0: float) -> Array:  # noqa: N803

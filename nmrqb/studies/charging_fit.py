@@ -93,6 +93,12 @@ def fit_energies(
         points = (measured.times, measured.energy, calibrated.own_covariance)
         cycles = {"cycles": measured.cycles} if kind.knows_cycles else {}
         found = kind.energy_fit(*points, calibrated.scale_error, intervals=intervals, **cycles)
+        levels = {
+            n: replace(p, unit=measured.energy_unit)
+            for n, p in found.parameters.items()
+            if n in {"E_inf", "E_0"}
+        }
+        found = replace(found, parameters=found.parameters | levels)
         return _Fitted(curve=found, alternatives=_alternatives(*points))
 
     row = reference_row(file, series, reference)

@@ -93,9 +93,7 @@ CURVES: dict[Model, dict[str, FitModel]] = {
     },
     "charging": {
         "exponential": FitModel(energy_fit=fit_charging, main="tau"),
-        "damped-cosine": FitModel(
-            energy_fit=fit_damped_cosine, main="tau", also=("E_inf", "omega", "phi")
-        ),
+        "damped-cosine": FitModel(energy_fit=fit_damped_cosine, main="tau", also=("omega", "phi")),
         # the protocol itself, by the closed map or by exact simulation
         "map": FitModel(main="b", engine="map"),
         "simulated": FitModel(main="J", engine="simulated"),

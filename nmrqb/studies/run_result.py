@@ -69,15 +69,8 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
                 sign=-sign,
                 unit=label,
             ),
-            "omega": {
-                "value": 0.0,
-                "stderr": None,
-                "ci95": [None, None],
-                "unit": "rad/s",
-                "reason": "held at 0: the approach is not oscillatory",
-                "predicted": None,
-            },
-            "phi": _withheld("replaced by E_0, which also covers a start below 0", "rad"),
+            "omega": _parameter(fit.parameters["omega"], None),
+            "phi": _parameter(fit.parameters["phi"], None),
         }
     rows = [
         {
