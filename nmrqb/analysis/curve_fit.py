@@ -288,8 +288,10 @@ def _with_errors(
             stderr = {n: samples.stderr(k) for k, n in enumerate(names)}
             ends = {n: sampled_interval(problem, minimum, samples, n, intervals) for n in names}
         elif intervals.method == "profile" and scale > 0.0 and minimum.chi2 > 0.0:
+            starts: tuple[dict[str, float], ...] = ()
             for name in names:
-                profile = profile_interval(problem, minimum, matrix, name, quantile * scale)
+                profile = profile_interval(problem, minimum, matrix, name, quantile * scale, starts)
+                starts += profile.furthest
                 if profile.better is not None:
                     better = profile.better
                     break

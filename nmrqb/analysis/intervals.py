@@ -78,14 +78,23 @@ class Profile:
         None where the profile stays below the level up to the bound.
     better : Minimum or None
         A point below the minimum that the profile came across: the fit has to start again there.
+    furthest : tuple of dict
+        Where the other parameters are at the ends, if the profile is far from a parabola: starts
+        for the profiles of the others, which may have a second valley there.
     """
 
     ends: Ends
     better: Minimum | None = None
+    furthest: tuple[dict[str, float], ...] = ()
 
 
 def profile_interval(
-    problem: Problem, minimum: Minimum, covariance: Array, name: str, level: float
+    problem: Problem,
+    minimum: Minimum,
+    covariance: Array,
+    name: str,
+    level: float,
+    starts: tuple[dict[str, float], ...] = (),
 ) -> Profile:
     """Return the interval in which the profile exceeds the minimum by less than level^2.
 
@@ -99,6 +108,8 @@ def profile_interval(
         A free parameter.
     level : float
         Square root of the allowed rise of chi-square.
+    starts : tuple of dict
+        Where else the other parameters may be at the ends (``furthest`` of other profiles).
     """
     k = problem.names.index(name)
     stderr = float(np.sqrt(covariance[k, k]))
@@ -109,13 +120,19 @@ def profile_interval(
     }
     parameter = problem.parameters[name]
     ends: list[float | None] = []
+    furthest: list[dict[str, float]] = []
     for sign, bound in ((-1.0, parameter.min), (1.0, parameter.max)):
-        side = _Side(problem, minimum, name, sign, slope, abs(bound - minimum.values[name]))
-        found = side.crossing(level, level * stderr)
+        room = abs(bound - minimum.values[name])
+        side = _Side(problem, minimum, name, sign, slope, room, level, starts)
+        found = side.crossing(level * stderr)
         if side.better is not None:
             return Profile(ends=(None, None), better=side.better)
         ends.append(None if found is None else minimum.values[name] + sign * found)
-    return Profile(ends=(ends[0], ends[1]))
+        furthest.append(dict(side.known[-1][2]))
+    low, high = (None if end is None else abs(end - minimum.values[name]) for end in ends)
+    if low is not None and high is not None and 0.5 < low / max(high, 1e-300) < 2.0:
+        furthest = []
+    return Profile(ends=(ends[0], ends[1]), furthest=tuple(furthest))
 
 
 class _Side:
@@ -129,9 +146,12 @@ class _Side:
         sign: float,
         slope: dict[str, float],
         room: float,
+        level: float,
+        starts: tuple[dict[str, float], ...],
     ) -> None:
         self.problem, self.minimum, self.name = problem, minimum, name
         self.sign, self.slope, self.room = sign, slope, room
+        self.level, self.starts = level, starts
         #: (distance, height, values) in rising distance
         self.known = [(0.0, 0.0, minimum.values)]
         self.better: Minimum | None = None
@@ -151,6 +171,10 @@ class _Side:
             # at a bound the rest may hang: once more from the minimum itself
             again = self.problem.refit(self.minimum.values, held)
             found = min(found, again, key=lambda m: m.chi2)
+        if found.chi2 - self.minimum.chi2 >= self.level**2:
+            # perhaps there is a second valley: where the profiles of others ended
+            others = [self.problem.refit(start, held) for start in self.starts]
+            found = min(found, *others, key=lambda m: m.chi2) if others else found
         rise = found.chi2 - self.minimum.chi2
         if rise < -1e-3 * max(1.0, self.minimum.chi2 / len(self.problem.y)):
             self.better = found
@@ -158,8 +182,9 @@ class _Side:
         self.known.append((distance, height, found.values))
         return height
 
-    def crossing(self, level: float, first: float) -> float | None:
-        """Return the distance at which the height is `level`; None where it stays below."""
+    def crossing(self, first: float) -> float | None:
+        """Return the distance at which the height is the level; None where it stays below."""
+        level = self.level
         low, low_height = 0.0, 0.0
         high = min(first, self.room)
         for _ in range(_MAX_STEPS):
