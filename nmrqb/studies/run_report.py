@@ -158,7 +158,7 @@ def _fitted(result: RunResult, t: Array) -> Array | None:
     fit = result.fit
     if fit is None or not fit.is_identifiable:
         return None
-    return _model(result)(t, **{name: fit.value(name) for name in fit.parameters})
+    return fit.curve(t)
 
 
 def _band(result: RunResult, t: Array) -> Array | None:
@@ -166,9 +166,9 @@ def _band(result: RunResult, t: Array) -> Array | None:
     fit = result.fit
     if fit is None or fit.covariance is None or not fit.is_identifiable:
         return None
-    if set(fit.names) != set(fit.parameters):
-        return None  # the covariance belongs to other parameters (a rate, not a time)
-    values = {name: fit.value(name) for name in fit.parameters}
+    if "factor" in fit.names:
+        return None  # an alternating approach lives on whole cycles: between them is no curve
+    values = {name: fit.value(name) for name in fit.names}
     curve = _model(result)
     slopes = []
     for name in fit.names:
