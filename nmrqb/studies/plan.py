@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.battery.charging import ChargingCurve
-from nmrqb.battery.charging_time import slowest_mode_time, threshold_time
 from nmrqb.battery.energy import CHARGER_ENERGY_UNIT, NMR_ENERGY_UNIT
 from nmrqb.compiler.compile import CompiledProtocol, compile_protocol
 from nmrqb.errors import InputError
@@ -27,15 +25,13 @@ from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import Species, SpinRegister
+from nmrqb.studies.approach import Approach, approach
 
 Array = NDArray[np.float64]
 Simulator = StarSimulator | EnsembleSimulator
 
-#: saturated: within 1 % of the way from the start to the fixed point
-SATURATION = 0.01
 #: closed map and exact simulation that differ by more are worth a word (hbar |omega_B| eps/2)
 _MAP_FAILS = 0.05
-_MAX_EXTENDED_CYCLES = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,18 +313,15 @@ def curve_of(
     )
 
 
-def predict(
-    plan: Plan,
-    simulator: Simulator | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Prediction:
-    """Simulate every row exactly, and by the closed map beside it; `progress` is told each row."""
-    compiled, register = plan.compiled, plan.register
-    simulator = simulator or make_simulator(plan)
+def simulate_plan(
+    plan: Plan, simulator: Simulator, progress: Callable[[str], None] = lambda _: None
+) -> tuple[tuple[SimulatedSequence, ...], SimulatedSequence | None, ChargingCurve]:
+    """Return every row and the reference as simulated, and the exact curve of the rows."""
+    compiled = plan.compiled
     rows = []
     for k, sequence in enumerate(compiled.sequences, start=1):
         progress(
-            f"simulating row {k} of {len(compiled.sequences)}, {register.satellites + 1} spins"
+            f"simulating row {k} of {len(compiled.sequences)}, {plan.register.satellites + 1} spins"
         )
         rows.append(simulator.simulate(sequence))
     simulated = tuple(rows)
@@ -342,10 +335,23 @@ def predict(
     else:
         levels = [s.battery_z[-1] if observed_battery else s.charger_z[-1] for s in simulated]
         r_exact = plan.observed.nucleus.sign * np.array(levels)
-    times = row_times(plan)
-    exact = curve_of(plan, r_exact, times, f"exact simulation: {simulator.engine}")
+    provenance = f"exact simulation: {simulator.engine}"
+    return simulated, reference, curve_of(plan, r_exact, row_times(plan), provenance)
+
+
+def predict(
+    plan: Plan,
+    simulator: Simulator | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Prediction:
+    """Simulate every row exactly, and by the closed map beside it; `progress` is told each row."""
+    compiled, register = plan.compiled, plan.register
+    simulator = simulator or make_simulator(plan)
+    simulated, reference, exact = simulate_plan(plan, simulator, progress)
+    observed_battery = plan.protocol.fid.target == "battery"
+    times = exact.times
     closed = p_exact = p_closed = None
-    approach = _Approach(tau={})
+    reached = Approach(tau={})
     pulsed = any(isinstance(step, PulseStep) for step in plan.protocol.cycle)
     pure = plan.protocol.start == "pseudo-pure"
     if not (plan.is_driven or pulsed or pure or plan.protocol.fid.excitation == "none"):
@@ -363,7 +369,14 @@ def predict(
             }
             pairs = np.array([kept[body] for body in bodies])
             p_exact, p_closed = pairs[:, 0], pairs[:, 1]
-            approach = _approach(plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0]))
+            reached = approach(
+                plan,
+                simulator,
+                closed_map,
+                float(p_exact[0]),
+                float(p_closed[0]),
+                has_segments=any(True for _ in _segments(plan.compiled.cycle)),
+            )
     ideal = _ideal_twin(plan)
     target = None
     if ideal is not None:
@@ -378,9 +391,9 @@ def predict(
         other_transfers=_other_transfers(register) if plan.is_charging else {},
         p_star_exact=p_exact,
         p_star_closed=p_closed,
-        cycles_to_saturation=approach.cycles,
-        cycles_to_saturation_closed=approach.cycles_closed,
-        tau=approach.tau,
+        cycles_to_saturation=reached.cycles,
+        cycles_to_saturation_closed=reached.cycles_closed,
+        tau=reached.tau,
     )
 
 
@@ -437,67 +450,3 @@ def row_times(plan: Plan) -> Array:
 def _steady_cycle(sequence: PulseSequence) -> tuple[Any, ...] | None:
     loops = [event.body for event in sequence.events if isinstance(event, Loop)]
     return loops[-1] if loops else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Approach:
-    cycles: int | None = None
-    cycles_closed: int | None = None
-    tau: dict[str, float | None] = field(
-        default_factory=lambda: {"threshold": None, "slowest-mode": None}
-    )
-
-
-def _approach(
-    plan: Plan, simulator: Simulator, closed_map: ClosedMap, p_exact: float, p_closed: float
-) -> _Approach:
-    """Follow the first row's cycle, exactly and by the closed map, to its fixed points."""
-    factor = abs(closed_map.slowest_factor(plan.compiled.cycle))
-    if not factor < 1.0:
-        return _Approach()
-    needed = 1 if factor < 1e-12 else math.ceil(-math.log(1e-8) / -math.log(factor))
-    count = max(8, min(needed, _MAX_EXTENDED_CYCLES))
-    if any(True for _ in _segments(plan.compiled.cycle)):
-        # each pulse train of a many-spin cycle costs tenths of a second: what the sweep needs
-        longest = max(plan.protocol.at(row).cycles for row in range(plan.protocol.rows))
-        count = max(8, min(count, longest))
-    once = replace(plan.protocol.at(0), sweep=None)
-    none, extended = (
-        compile_protocol(replace(once, cycles=n), plan.register, plan.spectrometer).sequences[0]
-        for n in (0, count)
-    )
-    events = extended.events
-    # preparation, perhaps the first repetition apart, the loop of all others, read-out
-    where = max(k for k, e in enumerate(events) if isinstance(e, Loop))
-    loop = events[where]
-    assert isinstance(loop, Loop)
-    before = where - (len(events) - len(none.events) - 1)
-    first = [where] if before < where else []
-    ends = [before, *first, *range(where + 1, where + 1 + loop.count)]
-    simulated = simulator.simulate(extended)
-    times, p = simulated.times_s[ends], simulated.battery_z[ends]
-
-    state = closed_map.of_events(events[:before]) @ closed_map.equilibrium()
-    maps = [closed_map.of_events(events[before:where])] * len(first)
-    maps += [closed_map.of_events(loop.body)] * loop.count
-    closed = [closed_map.battery(state)]
-    for step in maps:
-        state = step @ state
-        closed.append(closed_map.battery(state))
-    return _Approach(
-        cycles=_cycles_to_saturation(p, p_exact),
-        cycles_closed=_cycles_to_saturation(np.array(closed), p_closed),
-        tau={
-            "threshold": threshold_time(times - times[0], p, p_exact),
-            "slowest-mode": slowest_mode_time(times - times[0], p, p_exact),
-        },
-    )
-
-
-def _cycles_to_saturation(p: Array, p_star: float) -> int | None:
-    """Return the cycles after which p stays within SATURATION of the way to p*, if it does."""
-    distance = np.abs(p - p_star)
-    far = np.flatnonzero(distance > SATURATION * distance[0])
-    if not len(far) or far[-1] == len(p) - 1:
-        return None
-    return int(far[-1]) + 1
