@@ -22,11 +22,18 @@ from nmrqb.errors import LimitError
 
 @click.command()
 @click.argument("protocol")
+@output_option
+@overwrite_option
 @json_option
-def plan(protocol: str, as_json: bool) -> int:
+def plan(protocol: str, output: str | None, overwrite: bool, as_json: bool) -> int:
     """Compile PROTOCOL and show its sequences, price, limits and predicted charging."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.deliver import deliver_plan
     from nmrqb.studies.plan import make_plan, predict
 
+    folder = None if output is None else output_folder(output)
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
     made = make_plan(named(protocol))
     prediction = predict(made, progress=progress(as_json))
     compiled, rows = made.compiled, made.protocol.rows
@@ -61,6 +68,8 @@ def plan(protocol: str, as_json: bool) -> int:
         "violations": [str(v) for v in compiled.violations],
         "warnings": [*compiled.warnings, *prediction.warnings()],
     }
+    if folder is not None:
+        deliver_plan(made, prediction, table, folder, overwrite=overwrite)
     lines = [str(made), str(compiled.sequences[-1])]
     for row in table["results"]:
         by_map = row["closed_map_energy"]

@@ -58,13 +58,17 @@ def read_spectrometer(name: str | Path) -> Spectrometer:
     return _noun(Spectrometer, read_toml(path, "nmrqb/spectrometer/1"), str(path))
 
 
-def read_protocol(name: str | Path) -> Protocol:
+def read_protocol(name: str | Path, *, beside: bool = False) -> Protocol:
     """Read a protocol: a shipped name (``"asymptotic_ttss"``) or a path.
 
-    Its `register` and `spectrometer` come back as shipped names or as paths that exist.
+    Its `register` and `spectrometer` come back as shipped names or as paths that exist; with
+    `beside` they are the copies ``register.toml`` and ``spectrometer.toml`` of its own folder, as
+    a result folder holds them.
     """
     path = find_file("protocol", name)
     table = read_toml(path, "nmrqb/protocol/1")
+    if beside:
+        table |= {kind: f"{kind}.toml" for kind in ("register", "spectrometer")}
     return _protocol(table, str(path))
 
 

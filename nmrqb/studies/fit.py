@@ -289,6 +289,7 @@ def _fit_charging(
                 start="thermal",
                 provenance=f"fit of {series.provenance}",
             )
+            curve = replace(curve, scale_error=calibrated.scale_error)
             fit = fit_charging(
                 curve.times, curve.energy, calibrated.own_covariance, calibrated.scale_error
             )

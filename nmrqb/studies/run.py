@@ -240,6 +240,7 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
         f"fit of {series.provenance} ({series.rows} rows)",
         calibrated.covariance,
     )
+    measured = replace(measured, scale_error=calibrated.scale_error)
     fit, reason, truth = _fit(plan, measured, prediction.exact, calibrated)
     predicted = {"the exact simulation": prediction.exact, "the closed map": prediction.closed}
     comparisons = tuple(
