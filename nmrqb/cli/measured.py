@@ -31,7 +31,13 @@ from nmrqb.cli.options import (
 @axis_option
 @rows_option
 @click.option("--register", metavar="R.toml", help="Register (for --model charging).")
-@click.option("--reference", metavar="row:K", help="Row of the thermal reference.")
+@click.option("--reference", metavar="row:K|DATASET", help="Thermal reference.")
+@click.option(
+    "--reference-conditions",
+    "conditions",
+    metavar="FILE",
+    help="How the reference was recorded, where that differs from the rows.",
+)
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
 @click.option(
     "--spin",
@@ -49,6 +55,7 @@ def fit(
     rows: str | None,
     register: str | None,
     reference: str | None,
+    conditions: str | None,
     into: str | None,
     spin: Any,
     output: str | None,
@@ -73,6 +80,7 @@ def fit(
         rows=rows,
         register=register,
         reference=reference,
+        conditions=conditions,
     )
     if target is not None:
         result = updated(result, target)

@@ -72,6 +72,11 @@ def read_protocol(name: str | Path, *, beside: bool = False) -> Protocol:
     return _protocol(table, str(path))
 
 
+def read_noun(cls: type[T], path: Path, schema: str) -> T:
+    """Read a file that holds one dataclass, such as how a thermal reference was recorded."""
+    return _noun(cls, read_toml(path, schema), str(path))
+
+
 def read_toml(path: Path, schema: str) -> dict[str, Any]:
     """Return the table of a TOML file whose first key is ``schema = "..."``, without that key."""
     return parse_toml(read_bytes(path), str(path), schema)

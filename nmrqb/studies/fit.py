@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmrqb.analysis.budget import ErrorBudget
 from nmrqb.analysis.buildup import BuildUpFit
 from nmrqb.analysis.calibration import polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
@@ -23,6 +24,7 @@ from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
 from nmrqb.studies.fit_models import MODELS, FitModel, Model
 from nmrqb.studies.into_register import RegisterUpdate
+from nmrqb.studies.reference import factor_of, read_conditions, with_reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class RegionResult:
     curve: CurveFit | None
     reason: str | None
     charging: ChargingCurve | None = None
+    budget: ErrorBudget | None = None
 
     def is_identifiable(self, model: Model) -> bool:
         """Return whether the number that the model is about has a value."""
@@ -139,6 +142,7 @@ class FitResult:
             table["definition"] = "fit"
             table["definition_text"] = DEFINITIONS["fit"]
             table["curve"] = result.charging
+            table["error_budget"] = None if result.budget is None else result.budget.to_result()
         return table
 
     def __str__(self) -> str:
@@ -175,6 +179,7 @@ def fit_dataset(
     rows: str | None = None,
     register: str | None = None,
     reference: str | None = None,
+    conditions: str | None = None,
 ) -> FitResult:
     """Fit a data set region by region.
 
@@ -193,7 +198,9 @@ def fit_dataset(
     register : str, optional
         Needed for "charging": the register whose equilibrium sets the scale.
     reference : str, optional
-        ``row:K``, the row of the thermal reference, where the data set does not say.
+        Thermal reference where the data set does not say: ``row:K``, or a data set of its own.
+    conditions : str, optional
+        File that says how the reference was recorded, where that differs from the rows.
 
     Raises
     ------
@@ -201,7 +208,11 @@ def fit_dataset(
         Where data, axis, regions or reference cannot be used.
     """
     if model != "charging":
-        for key, given in (("--register", register), ("--reference", reference)):
+        for key, given in (
+            ("--register", register),
+            ("--reference", reference),
+            ("--reference-conditions", conditions),
+        ):
             if given is not None:
                 raise InputError("belongs to --model charging", key=key, value=given)
     series = read_series(dataset, axis=axis, rows=rows)
@@ -209,7 +220,7 @@ def fit_dataset(
     if model == "charging":
         if register is None:
             raise InputError("is needed by --model charging", key="--register")
-        return _fit_charging(file, series, regions_ppm, register, reference)
+        return _fit_charging(file, series, regions_ppm, register, reference, conditions)
     if series.axis.unit != "s":
         raise InputError(
             f"the array axis must be a time for this model, but is {series.axis.name} "
@@ -247,6 +258,7 @@ def _fit_charging(
     regions_ppm: Sequence[tuple[float, float]],
     register_name: str,
     reference: str | None,
+    conditions_file: str | None,
 ) -> FitResult:
     if series.unphased_rows:
         raise InputError(
@@ -257,7 +269,6 @@ def _fit_charging(
         )
     is_path = register_name.endswith(".toml")
     register = read_register(Path(register_name) if is_path else register_name)
-    row = _reference_row(file, series, reference)
     if register.battery.isotope != series.nucleus:
         raise InputError(
             f"the data show {series.nucleus}, but the battery of register {register.name} is "
@@ -266,6 +277,11 @@ def _fit_charging(
             key="--register",
             value=register_name,
         )
+    conditions = read_conditions(conditions_file)
+    factor = factor_of(conditions, register, conditions_file)
+    series = with_reference(file, series, reference, conditions)
+    row = series.reference_row
+    assert row is not None
     times = series.row_times_s
     if times is None and series.axis.unit == "s":
         times = series.axis.values
@@ -280,7 +296,7 @@ def _fit_charging(
     results = []
     for line in _lines(file, series, regions_ppm):
         try:
-            calibrated = polarisation_from_reference(line, row, register.equilibrium_ratio)
+            calibrated = polarisation_from_reference(line, row, register.equilibrium_ratio, factor)
             curve = ChargingCurve.from_magnetisation(
                 times=times[keep],
                 r_z=calibrated.r_z,
@@ -293,35 +309,14 @@ def _fit_charging(
             fit = fit_charging(
                 curve.times, curve.energy, calibrated.own_covariance, calibrated.scale_error
             )
-            results.append(RegionResult(line=line, curve=fit, reason=None, charging=curve))
+            results.append(
+                RegionResult(
+                    line=line, curve=fit, reason=None, charging=curve, budget=calibrated.budget
+                )
+            )
         except ValueError as error:
             results.append(RegionResult(line=line, curve=None, reason=str(error)))
     return FitResult(dataset=file, model="charging", series=series, regions=tuple(results))
-
-
-def _reference_row(file: str, series: Series, reference: str | None) -> int:
-    if reference is None:
-        if series.reference_row is None:
-            raise InputError(
-                "the data set does not say which row is the thermal reference: say row:K",
-                file=file,
-                key="--reference",
-            )
-        return series.reference_row
-    prefix, _, digits = reference.partition(":")
-    if (
-        prefix != "row"
-        or not digits.isascii()
-        or not digits.isdigit()
-        or (int(digits) >= series.rows)
-    ):
-        raise InputError(
-            f"must be row:K with K from 0 to {series.rows - 1}, but is {reference!r}",
-            file=file,
-            key="--reference",
-            value=reference,
-        )
-    return int(digits)
 
 
 def _lines(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from nmrqb.analysis.buildup import BuildUpFit
 from nmrqb.report import figures, html
+from nmrqb.report.budget_table import budget_table
 from nmrqb.studies.fit import FitResult
 
 _CAPTION = (
@@ -37,6 +38,7 @@ def fit_report(result: FitResult) -> str:
         "<h2>Numbers</h2>\n",
         html.paragraph("Each number with its standard error and its 95 % interval."),
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
+        *(budget_table(r.budget) for r in result.regions if r.budget is not None),
         "<h2>Curves</h2>\n",
         html.figure(
             _curves(result),

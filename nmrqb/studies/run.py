@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmrqb.analysis.budget import ErrorBudget
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.compare import Comparison, compare_curves
 from nmrqb.analysis.coupling import fit_coupling
@@ -51,6 +52,8 @@ class RunResult:
     line : RegionFit
         Shared line shape and signed amplitudes; row 0 is the thermal reference.
     measured : ChargingCurve
+    budget : ErrorBudget
+        Of the polarisations of `measured`, source by source.
     fit : CurveFit or None
         Charging (tau, E_inf, E_0) or recovery (T1, M_inf, inversion); None with `fit_reason`.
     comparisons : tuple of Comparison
@@ -63,6 +66,7 @@ class RunResult:
     series: Series
     line: RegionFit
     measured: ChargingCurve
+    budget: ErrorBudget
     fit: CurveFit | None
     fit_reason: str | None
     fit_truth: CurveFit | None
@@ -252,6 +256,7 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
         series=series,
         line=line,
         measured=measured,
+        budget=calibrated.budget,
         fit=fit,
         fit_reason=reason,
         fit_truth=truth,

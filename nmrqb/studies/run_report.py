@@ -15,6 +15,7 @@ from nmrqb.analysis.nutation import nutation
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import exponential_approach
 from nmrqb.report import figures, html
+from nmrqb.report.budget_table import budget_table
 from nmrqb.report.sequence_figure import draw_sequence
 from nmrqb.studies.run import RunResult
 
@@ -36,6 +37,7 @@ def run_report(result: RunResult, versions: dict[str, str]) -> str:
             f"({plan.register.eps:.4g} here); energies in {result.measured.energy_unit}. Start of "
             f"the spins: {result.measured.start}."
         ),
+        budget_table(result.budget),
         f"<h2>{plan.protocol.model.capitalize()} curve</h2>\n",
         html.figure(_curve(result), _curve_caption(result)),
         "<h2>Spectra</h2>\n",

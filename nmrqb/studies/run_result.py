@@ -244,5 +244,6 @@ def result_object(result: RunResult) -> dict[str, Any]:
             "source": result.series.axis.source,
             "reference_row": result.series.reference_row,
         },
+        "error_budget": result.budget.to_result(),
         "curve": result.measured,
     }
