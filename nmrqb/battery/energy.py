@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
@@ -51,3 +52,16 @@ def ergotropy_upper_limit(r_z: Array, stderr: Array) -> Array:
     the limit stays valid there (Gaussian errors of r_z).
     """
     return 2.0 * np.maximum(0.0, -np.asarray(r_z) + 1.6448536269514722 * np.asarray(stderr))
+
+
+def incoherent_bias(r_z: Array | float, stderr: Array | float) -> Array:
+    """Return the mean of the estimate 2 max(0, -r_z) minus the truth, for Gaussian errors.
+
+    2 [s phi(x) - |r_z| Phi(-x)], x = |r_z|/s: 0.80 s at r_z = 0, below 0.02 s beyond two standard
+    errors.  It is the price of an estimate that is never negative, and not taken off.
+    """
+    s = np.asarray(stderr, dtype=np.float64)
+    distance = np.abs(np.asarray(r_z, dtype=np.float64))
+    x = distance / s
+    density = np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
+    return np.asarray(2.0 * (s * density - distance * ndtr(-x)))

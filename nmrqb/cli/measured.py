@@ -38,6 +38,11 @@ from nmrqb.cli.options import (
     metavar="FILE",
     help="How the reference was recorded, where that differs from the rows.",
 )
+@click.option(
+    "--transverse",
+    metavar="DATASET",
+    help="The same rows without read-out pulse: r_x and r_y for the coherent ergotropy.",
+)
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
 @click.option(
     "--spin",
@@ -56,6 +61,7 @@ def fit(
     register: str | None,
     reference: str | None,
     conditions: str | None,
+    transverse: str | None,
     into: str | None,
     spin: Any,
     output: str | None,
@@ -81,6 +87,7 @@ def fit(
         register=register,
         reference=reference,
         conditions=conditions,
+        transverse=transverse,
     )
     if target is not None:
         result = updated(result, target)

@@ -221,6 +221,11 @@ class SpinRegister:
         return self.center if self.center.role == "battery" else self.satellite
 
     @property
+    def batteries(self) -> int:
+        """Number of batteries of one molecule."""
+        return self.satellites if self.satellite.role == "battery" else 1
+
+    @property
     def charger(self) -> Species:
         """The species that energises the battery."""
         return self.satellite if self.center.role == "battery" else self.center

@@ -131,7 +131,7 @@ def deliver_fit(result: FitResult, folder: Path, *, overwrite: bool) -> None:
     """Write report and result of a fit into `folder`, and what goes into a register there."""
     with output_folder(folder, overwrite=overwrite) as out:
         curves = {
-            f"measured_{k}": r.charging
+            f"measured_{k}": r.charging.curve
             for k, r in enumerate(result.regions)
             if r.charging is not None
         }

@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.budget import ErrorBudget
 from nmrqb.analysis.buildup import BuildUpFit
-from nmrqb.analysis.calibration import polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.analysis.curves import fit_charging
 from nmrqb.analysis.series_fit import RegionFit, fit_series
-from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError, one_line
 from nmrqb.files.toml import read_register
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
+from nmrqb.studies.charging import ChargingResult, charging_of_line
 from nmrqb.studies.fit_models import MODELS, FitModel, Model
 from nmrqb.studies.into_register import RegisterUpdate
 from nmrqb.studies.reference import factor_of, read_conditions, with_reference
@@ -29,13 +26,12 @@ from nmrqb.studies.reference import factor_of, read_conditions, with_reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionResult:
-    """One region: its line shape, its curve fit, and for charging its calibrated curve."""
+    """One region: its line shape, its curve fit, and for charging what the battery holds."""
 
     line: RegionFit
     curve: CurveFit | None
     reason: str | None
-    charging: ChargingCurve | None = None
-    budget: ErrorBudget | None = None
+    charging: ChargingResult | None = None
 
     def is_identifiable(self, model: Model) -> bool:
         """Return whether the number that the model is about has a value."""
@@ -141,8 +137,11 @@ class FitResult:
         if self.model == "charging":
             table["definition"] = "fit"
             table["definition_text"] = DEFINITIONS["fit"]
-            table["curve"] = result.charging
-            table["error_budget"] = None if result.budget is None else result.budget.to_result()
+            charging = result.charging
+            table["curve"] = charging and charging.curve
+            table["error_budget"] = charging and charging.budget.to_result()
+            table["quantities"] = charging and charging.quantities.to_result()
+            table["charging_times"] = charging and charging.taus and charging.taus.to_result()
         return table
 
     def __str__(self) -> str:
@@ -180,6 +179,7 @@ def fit_dataset(
     register: str | None = None,
     reference: str | None = None,
     conditions: str | None = None,
+    transverse: str | None = None,
 ) -> FitResult:
     """Fit a data set region by region.
 
@@ -201,6 +201,8 @@ def fit_dataset(
         Thermal reference where the data set does not say: ``row:K``, or a data set of its own.
     conditions : str, optional
         File that says how the reference was recorded, where that differs from the rows.
+    transverse : str, optional
+        Data set of the same rows without read-out pulse, for r_x and r_y.
 
     Raises
     ------
@@ -212,6 +214,7 @@ def fit_dataset(
             ("--register", register),
             ("--reference", reference),
             ("--reference-conditions", conditions),
+            ("--transverse", transverse),
         ):
             if given is not None:
                 raise InputError("belongs to --model charging", key=key, value=given)
@@ -220,7 +223,7 @@ def fit_dataset(
     if model == "charging":
         if register is None:
             raise InputError("is needed by --model charging", key="--register")
-        return _fit_charging(file, series, regions_ppm, register, reference, conditions)
+        return _fit_charging(file, series, regions_ppm, register, reference, conditions, transverse)
     if series.axis.unit != "s":
         raise InputError(
             f"the array axis must be a time for this model, but is {series.axis.name} "
@@ -259,6 +262,7 @@ def _fit_charging(
     register_name: str,
     reference: str | None,
     conditions_file: str | None,
+    transverse: str | None,
 ) -> FitResult:
     if series.unphased_rows:
         raise InputError(
@@ -293,29 +297,19 @@ def _fit_charging(
         )
     keep = np.arange(series.rows) != row
     counted = series.axis.values[keep].round().astype(int) if series.axis.name == "cycles" else None
+    across = None if transverse is None else (transverse, read_series(transverse))
     results = []
     for line in _lines(file, series, regions_ppm):
         try:
-            calibrated = polarisation_from_reference(line, row, register.equilibrium_ratio, factor)
-            curve = ChargingCurve.from_magnetisation(
-                times=times[keep],
-                r_z=calibrated.r_z,
-                covariance=calibrated.covariance,
-                cycles=counted,
-                start="thermal",
-                provenance=f"fit of {series.provenance}",
-            )
-            curve = replace(curve, scale_error=calibrated.scale_error)
-            fit = fit_charging(
-                curve.times, curve.energy, calibrated.own_covariance, calibrated.scale_error
-            )
-            results.append(
-                RegionResult(
-                    line=line, curve=fit, reason=None, charging=curve, budget=calibrated.budget
-                )
+            found = charging_of_line(
+                line, series, register, factor, times[keep], cycles=counted, transverse=across
             )
         except ValueError as error:
             results.append(RegionResult(line=line, curve=None, reason=str(error)))
+            continue
+        results.append(
+            RegionResult(line=line, curve=found.fit, reason=found.reason, charging=found)
+        )
     return FitResult(dataset=file, model="charging", series=series, regions=tuple(results))
 
 

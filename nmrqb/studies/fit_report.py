@@ -38,7 +38,7 @@ def fit_report(result: FitResult) -> str:
         "<h2>Numbers</h2>\n",
         html.paragraph("Each number with its standard error and its 95 % interval."),
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
-        *(budget_table(r.budget) for r in result.regions if r.budget is not None),
+        *(budget_table(r.charging.budget) for r in result.regions if r.charging is not None),
         "<h2>Curves</h2>\n",
         html.figure(
             _curves(result),
@@ -74,8 +74,8 @@ def _curves(result: FitResult) -> Figure:
         ax.tick_params(labelsize=7)
         shown = 1.0
         if region.charging is not None:
-            x, y = region.charging.times, region.charging.energy
-            error = region.charging.energy_stderr
+            charging = region.charging.curve
+            x, y, error = charging.times, charging.energy, charging.energy_stderr
             scale, label = 1.0, "time (s)"
             fitted = np.ones(len(x), bool)
         else:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.budget import ErrorBudget
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
-from nmrqb.analysis.compare import Comparison, compare_curves
+from nmrqb.analysis.compare import Comparison, compare_curves, measured_energies
 from nmrqb.analysis.coupling import fit_coupling
 from nmrqb.analysis.curve_fit import CurveFit, with_scale_error
 from nmrqb.analysis.curves import fit_charging, fit_recovery
+from nmrqb.analysis.measured_times import MeasuredTimes, measured_times
 from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging import ChargingCurve
@@ -54,6 +55,8 @@ class RunResult:
     measured : ChargingCurve
     budget : ErrorBudget
         Of the polarisations of `measured`, source by source.
+    taus : MeasuredTimes or None
+        The three charging times of a charging that is followed against its cycles.
     fit : CurveFit or None
         Charging (tau, E_inf, E_0) or recovery (T1, M_inf, inversion); None with `fit_reason`.
     comparisons : tuple of Comparison
@@ -67,6 +70,7 @@ class RunResult:
     line: RegionFit
     measured: ChargingCurve
     budget: ErrorBudget
+    taus: MeasuredTimes | None
     fit: CurveFit | None
     fit_reason: str | None
     fit_truth: CurveFit | None
@@ -246,6 +250,12 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
     )
     measured = replace(measured, scale_error=calibrated.scale_error)
     fit, reason, truth = _fit(plan, measured, prediction.exact, calibrated)
+    taus = None
+    if fit is not None and plan.protocol.model == "charging":
+        own = measured_energies(measured).own_covariance
+        taus = measured_times(
+            measured.times, measured.energy, own, fit, np.random.default_rng(seed)
+        )
     predicted = {"the exact simulation": prediction.exact, "the closed map": prediction.closed}
     comparisons = tuple(
         compare_curves(measured, curve, name) for name, curve in predicted.items() if curve
@@ -257,6 +267,7 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
         line=line,
         measured=measured,
         budget=calibrated.budget,
+        taus=taus,
         fit=fit,
         fit_reason=reason,
         fit_truth=truth,
@@ -273,7 +284,7 @@ def _fit(
         plan.protocol.sweep is not None and plan.protocol.sweep.key == "cycles"
     ):
         return None, "tau and E(inf) need the number of cycles as the sweep", None
-    own = calibrated.own_covariance
+    own = measured_energies(measured).own_covariance
     # charging is fitted to the energy, everything else to the magnetisation
     sign = 1.0 if plan.protocol.model == "charging" else -1.0
 

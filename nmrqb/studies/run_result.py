@@ -8,8 +8,11 @@ import numpy as np
 from scipy import stats
 
 from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.battery.charging_time import DEFINITIONS
+from nmrqb.analysis.measured_times import HOW
+from nmrqb.battery.charging_time import DEFINITIONS, Definition
 from nmrqb.studies.run import RunResult
+
+_OTHER_TIMES: tuple[Definition, ...] = ("threshold", "slowest-mode")
 
 
 def _parameter(
@@ -96,16 +99,21 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     sweep = result.plan.protocol.sweep
     if not result.plan.is_reenergised or (sweep is not None and sweep.key != "cycles"):
         return rows  # every row has charging times of its own
-    one = "a single fitted exponential has one tau (definition fit); only predicted here"
-    for definition in ("threshold", "slowest-mode"):
+    none = result.fit_reason or "no fit"
+    for definition in _OTHER_TIMES:
+        expected = prediction.tau.get(definition)
+        tau = _withheld(none, "s", expected)
+        if result.taus is not None:
+            tau = _parameter(result.taus.tau[definition], expected)
         rows.append(
             {
                 "model": "charging",
                 "definition": definition,
                 "definition_text": DEFINITIONS[definition]
                 + (", n = 1" if definition == "threshold" else ""),
-                "parameters": {"tau": _withheld(one, "s", prediction.tau.get(definition))},
-                "identifiable": False,
+                "how": HOW[definition],
+                "parameters": {"tau": tau},
+                "identifiable": tau["value"] is not None,
                 "warnings": [],
             }
         )
