@@ -75,6 +75,19 @@ class BatteryQuantities:
             ergotropy_upper95=np.array([e.upper95 for e in found]),
         )
 
+    def words(self) -> list[str]:
+        """Return energy and ergotropy of the fullest row, and what kind they are."""
+        k = int(np.argmin(self.r[:, 2]))
+        parts = {"incoherent": self.incoherent, "coherent": self.coherent, "whole": self.total}
+        found = [
+            f"{name} {_in_words(estimates[k])}"
+            for name, estimates in parts.items()
+            if estimates is not None
+        ]
+        spread = f"{-self.r[k, 2]:.4g} +- {self.stderr[k, 2]:.2g}"
+        where = f"at {self.times_s[k]:.4g} s: energy {spread}, ergotropy {', '.join(found)}"
+        return [f"{where} ({NMR_ENERGY_UNIT})", f"ergotropy: {self.kind}"]
+
     def to_result(self) -> dict[str, Any]:
         """Return the rows for result.json."""
         rows = []
@@ -94,6 +107,12 @@ class BatteryQuantities:
                 }
             )
         return {"unit": NMR_ENERGY_UNIT, "ergotropy_is": self.kind, "rows": rows}
+
+
+def _in_words(estimate: ErgotropyEstimate) -> str:
+    if estimate.stderr is None:
+        return f"below {estimate.upper95:.3g} (95 %)"
+    return f"{estimate.value:.4g} +- {estimate.stderr:.2g}"
 
 
 def _shown(estimate: ErgotropyEstimate | None) -> dict[str, Any]:

@@ -43,6 +43,9 @@ from nmrqb.cli.options import (
     metavar="DATASET",
     help="The same rows without read-out pulse: r_x and r_y for the coherent ergotropy.",
 )
+@click.option(
+    "--undecoupled", is_flag=True, help="One line for each charger manifold (for charging)."
+)
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
 @click.option(
     "--spin",
@@ -62,6 +65,7 @@ def fit(
     reference: str | None,
     conditions: str | None,
     transverse: str | None,
+    undecoupled: bool,
     into: str | None,
     spin: Any,
     output: str | None,
@@ -88,6 +92,7 @@ def fit(
         reference=reference,
         conditions=conditions,
         transverse=transverse,
+        undecoupled=undecoupled,
     )
     if target is not None:
         result = updated(result, target)

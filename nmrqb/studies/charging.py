@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,12 @@ from nmrqb.analysis.budget import ErrorBudget
 from nmrqb.analysis.calibration import ReferenceFactor, polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.curves import fit_charging
+from nmrqb.analysis.manifolds import ManifoldFit, fit_manifolds
 from nmrqb.analysis.measured_times import MeasuredTimes, measured_times
 from nmrqb.analysis.quantities import BatteryQuantities, battery_quantities
 from nmrqb.analysis.series_fit import RegionFit
 from nmrqb.battery.charging import ChargingCurve
+from nmrqb.errors import InputError
 from nmrqb.signals.series import Series
 from nmrqb.spins.register import SpinRegister
 from nmrqb.studies.transverse import TransverseRows, read_transverse
@@ -37,6 +41,8 @@ class ChargingResult:
         One exponential; None with `reason`.
     taus : MeasuredTimes or None
         The three charging times; None where no curve could be fitted.
+    manifolds : ManifoldFit or None
+        Of an undecoupled read-out.
     """
 
     curve: ChargingCurve
@@ -45,6 +51,71 @@ class ChargingResult:
     fit: CurveFit | None
     taus: MeasuredTimes | None
     reason: str | None = None
+    manifolds: ManifoldFit | None = None
+
+    def words(self) -> list[str]:
+        """Return what the battery held, one line each."""
+        found = self.quantities.words()
+        if self.taus is not None:
+            others = (n for n in self.taus.tau if n != "fit")
+            found += [f"tau [{name}] = {self.taus.tau[name]}" for name in others]
+        if self.manifolds is not None:
+            found += self.manifolds.words()
+        return found
+
+    def to_result(self) -> dict[str, Any]:
+        """Return what result.json says beside the fit of the curve."""
+        return {
+            "curve": self.curve,
+            "error_budget": self.budget.to_result(),
+            "quantities": self.quantities.to_result(),
+            "charging_times": None if self.taus is None else self.taus.to_result(),
+            "manifolds": None if self.manifolds is None else self.manifolds.to_result(),
+        }
+
+
+def fit_multiplets(
+    file: str,
+    series: Series,
+    regions_ppm: Sequence[tuple[float, float]],
+    register: SpinRegister,
+    factor: ReferenceFactor,
+) -> tuple[ManifoldFit, ...]:
+    """Return the undecoupled multiplet of the battery in each region.
+
+    Raises
+    ------
+    InputError
+        Where the battery is no central spin, no region is said, or nothing can be fitted.
+    """
+    if register.center.role != "battery":
+        raise InputError(
+            "needs a battery at the centre of the star: a satellite has only the doublet of its "
+            "one charger",
+            file=file,
+            key="--undecoupled",
+        )
+    regions = tuple(regions_ppm) or series.regions_ppm
+    if not regions:
+        raise InputError(
+            "is needed for an undecoupled multiplet: lines are not told from one another by size",
+            file=file,
+            key="--region",
+        )
+    try:
+        return tuple(
+            fit_manifolds(
+                series,
+                region,
+                satellites=register.satellites,
+                coupling_hz=register.coupling_hz.value,
+                gamma_sign=register.battery.nucleus.sign,
+                equilibrium=register.equilibrium_ratio * factor.value,
+            )
+            for region in regions
+        )
+    except ValueError as error:
+        raise InputError(str(error), file=file, key="--undecoupled") from None
 
 
 def charging_of_line(

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.buildup import BuildUpFit
 from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.manifolds import ManifoldFit
 from nmrqb.analysis.series_fit import RegionFit, fit_series
 from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError, one_line
 from nmrqb.files.toml import read_register
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
-from nmrqb.studies.charging import ChargingResult, charging_of_line
+from nmrqb.studies.charging import ChargingResult, charging_of_line, fit_multiplets
 from nmrqb.studies.fit_models import MODELS, FitModel, Model
 from nmrqb.studies.into_register import RegisterUpdate
 from nmrqb.studies.reference import factor_of, read_conditions, with_reference
@@ -137,11 +138,8 @@ class FitResult:
         if self.model == "charging":
             table["definition"] = "fit"
             table["definition_text"] = DEFINITIONS["fit"]
-            charging = result.charging
-            table["curve"] = charging and charging.curve
-            table["error_budget"] = charging and charging.budget.to_result()
-            table["quantities"] = charging and charging.quantities.to_result()
-            table["charging_times"] = charging and charging.taus and charging.taus.to_result()
+            if result.charging is not None:
+                table |= result.charging.to_result()
         return table
 
     def __str__(self) -> str:
@@ -152,6 +150,8 @@ class FitResult:
             place = f"  {k:2d}  {low:8.3f} to {high:8.3f} ppm  "
             if result.curve is None:
                 lines.append(f"{place}{main} withheld: {result.reason}")
+                if result.charging is not None:
+                    lines += [f"      {w}" for w in result.charging.words()]
                 continue
             p = result.curve.parameters[main]
             interval = ""
@@ -164,6 +164,8 @@ class FitResult:
             ]
             lines.append(f"{place}{main} = {p}{interval}{''.join(also)}")
             lines += [f"      warning: {w}" for w in result.curve.warnings]
+            if result.charging is not None:
+                lines += [f"      {w}" for w in result.charging.words()]
         if self.into is not None:
             lines.append(f"  {self.into}")
         return "\n".join(lines)
@@ -180,6 +182,7 @@ def fit_dataset(
     reference: str | None = None,
     conditions: str | None = None,
     transverse: str | None = None,
+    undecoupled: bool = False,
 ) -> FitResult:
     """Fit a data set region by region.
 
@@ -203,6 +206,8 @@ def fit_dataset(
         File that says how the reference was recorded, where that differs from the rows.
     transverse : str, optional
         Data set of the same rows without read-out pulse, for r_x and r_y.
+    undecoupled : bool
+        The chargers were not decoupled: one line for each of their manifolds.
 
     Raises
     ------
@@ -215,6 +220,7 @@ def fit_dataset(
             ("--reference", reference),
             ("--reference-conditions", conditions),
             ("--transverse", transverse),
+            ("--undecoupled", "yes" if undecoupled else None),
         ):
             if given is not None:
                 raise InputError("belongs to --model charging", key=key, value=given)
@@ -223,7 +229,9 @@ def fit_dataset(
     if model == "charging":
         if register is None:
             raise InputError("is needed by --model charging", key="--register")
-        return _fit_charging(file, series, regions_ppm, register, reference, conditions, transverse)
+        return _fit_charging(
+            file, series, regions_ppm, register, reference, conditions, transverse, undecoupled
+        )
     if series.axis.unit != "s":
         raise InputError(
             f"the array axis must be a time for this model, but is {series.axis.name} "
@@ -263,6 +271,7 @@ def _fit_charging(
     reference: str | None,
     conditions_file: str | None,
     transverse: str | None,
+    undecoupled: bool,
 ) -> FitResult:
     if series.unphased_rows:
         raise InputError(
@@ -297,9 +306,18 @@ def _fit_charging(
         )
     keep = np.arange(series.rows) != row
     counted = series.axis.values[keep].round().astype(int) if series.axis.name == "cycles" else None
+    if undecoupled and transverse is not None:
+        raise InputError("is not read from an undecoupled multiplet", key="--transverse")
     across = None if transverse is None else (transverse, read_series(transverse))
     results = []
-    for line in _lines(file, series, regions_ppm):
+    multiplets: Sequence[ManifoldFit | None]
+    if undecoupled:
+        multiplets = fit_multiplets(file, series, regions_ppm, register, factor)
+        lines = tuple(m.line for m in multiplets)
+    else:
+        lines = _lines(file, series, regions_ppm)
+        multiplets = [None] * len(lines)
+    for line, multiplet in zip(lines, multiplets, strict=True):
         try:
             found = charging_of_line(
                 line, series, register, factor, times[keep], cycles=counted, transverse=across
@@ -307,6 +325,7 @@ def _fit_charging(
         except ValueError as error:
             results.append(RegionResult(line=line, curve=None, reason=str(error)))
             continue
+        found = replace(found, manifolds=multiplet)
         results.append(
             RegionResult(line=line, curve=found.fit, reason=found.reason, charging=found)
         )

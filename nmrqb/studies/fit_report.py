@@ -38,6 +38,7 @@ def fit_report(result: FitResult) -> str:
         "<h2>Numbers</h2>\n",
         html.paragraph("Each number with its standard error and its 95 % interval."),
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
+        *(html.listing(r.charging.words()) for r in result.regions if r.charging is not None),
         *(budget_table(r.charging.budget) for r in result.regions if r.charging is not None),
         "<h2>Curves</h2>\n",
         html.figure(

@@ -131,7 +131,9 @@ def _joined(
             )
     _check_gain(series, reference.gain, conditions, name)
     points = min(series.points, reference.points)
-    fids = np.vstack([reference.fids[row : row + 1, :points], series.fids[:, :points]])
+    received = 2.0 ** (reference.stored_exponent - series.stored_exponent)
+    own = received * reference.fids[row : row + 1, :points]
+    fids = np.vstack([own, series.fids[:, :points]])
     times = series.row_times_s
     axis = series.axis
     return replace(
