@@ -47,6 +47,17 @@ def changed(plan, **values):
     return plan
 
 
+def registered_truth(plan, rng):
+    """Return a plan with true values drawn from the registered errors."""
+    values = {}
+    for knob in knobs(plan):
+        p = knob.parameter
+        if p.stderr:
+            drawn = p.value + p.stderr * rng.standard_normal()
+            values[p.name] = min(max(drawn, p.low), p.high)
+    return changed(plan, **values)
+
+
 def measured_curves(plan, truth, seeds):
     """Yield the curve that a spectrometer with these true spins gives, for each seed of noise."""
     prediction = predict(truth)

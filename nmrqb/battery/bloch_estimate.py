@@ -85,7 +85,7 @@ def estimated_ergotropy(
     """
     r = np.asarray(r, dtype=np.float64)
     rho, z = float(np.hypot(r[0], r[1])), float(r[2])
-    value = _corrected(rho, z, transverse_stderr, z_stderr, part)
+    value = corrected_ergotropy(rho, z, (transverse_stderr, z_stderr), part)
     errors = (transverse_stderr, z_stderr)
     limits = {
         (side, level): _limit(rho, z, errors, part, side, level)
@@ -124,11 +124,20 @@ def estimated_ergotropy(
     )
 
 
-def _corrected(rho: float, z: float, s_t: float, s_z: float, part: Part) -> float:
-    """Return the part of the ergotropy without the bias of |r| of first order.
+def corrected_ergotropy(rho: float, z: float, errors: tuple[float, float], part: Part) -> float:
+    """Return |r| - r_z or its coherent part without the bias of |r| of first order.
 
     E|r_measured| = |r| + (tr S - u^T S u)/(2 |r|) + ..., u = r/|r|, S the covariance.
+
+    Parameters
+    ----------
+    rho, z : float
+        Transverse length and z component as measured.
+    errors : tuple (transverse, z)
+        Standard errors, the first of each of r_x and r_y.
+    part : {"total", "coherent"}
     """
+    s_t, s_z = errors
     square = rho**2 + z**2
     if square == 0.0:
         return 0.0

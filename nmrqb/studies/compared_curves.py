@@ -246,13 +246,21 @@ def _plan_at(plan: Plan, curve: ChargingCurve, measured: Side, rows: list[int] |
 
 
 def _values_at(values: Array, have: Array, measured: Side, key: str) -> Array:
-    """Return the swept values at the measured times, where time grows in proportion to them."""
+    """Return the swept values at the measured times, where time grows in proportion to them.
+
+    The first cycle may differ by a pulse: the last two values set the slope of cycles, which are
+    whole numbers.
+    """
     wanted = measured.curve.times
+    order = np.argsort(values)
     if np.ptp(values) > 0.0 and np.ptp(have) > 0.0:
+        if key == "cycles":
+            one, other = order[-1], order[np.flatnonzero(values[order] < values[order[-1]])[-1]]
+            slope = (have[one] - have[other]) / (values[one] - values[other])
+            return np.maximum(0.0, np.round(values[one] + (wanted - have[one]) / slope))
         slope, first = np.polyfit(values, have, 1)
         if np.allclose(first + slope * values, have, rtol=_SAME_TIME, atol=1e-9):
-            found = (wanted - first) / slope
-            return np.round(found) if key == "cycles" else np.asarray(found)
+            return np.asarray((wanted - first) / slope)
     raise InputError(
         f"the prediction has no point at {_missing(have, wanted)}, and its sweep of {key} cannot "
         f"be continued to it; its times are {_listed(have)}",
