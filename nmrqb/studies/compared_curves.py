@@ -257,7 +257,8 @@ def _values_at(values: Array, have: Array, measured: Side, key: str) -> Array:
         if key == "cycles":
             one, other = order[-1], order[np.flatnonzero(values[order] < values[order[-1]])[-1]]
             slope = (have[one] - have[other]) / (values[one] - values[other])
-            return np.maximum(0.0, np.round(values[one] + (wanted - have[one]) / slope))
+            count = np.round(values[one] + (wanted - have[one]) / slope)
+            return np.asarray(np.maximum(0.0, count))
         slope, first = np.polyfit(values, have, 1)
         if np.allclose(first + slope * values, have, rtol=_SAME_TIME, atol=1e-9):
             return np.asarray((wanted - first) / slope)

@@ -9,6 +9,7 @@ from scipy import stats
 
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.measured_times import HOW
+from nmrqb.analysis.quantities import battery_quantities
 from nmrqb.battery.charging_time import DEFINITIONS, Definition
 from nmrqb.studies.run import RunResult
 
@@ -187,6 +188,17 @@ def _predicted(result: RunResult, name: str, truth: CurveFit | None) -> float | 
     return truth.parameters[name].value if truth else None
 
 
+def _quantities(result: RunResult) -> dict[str, Any] | None:
+    """Return energy and ergotropy of every row of a battery read along z, from a thermal start."""
+    plan, curve, budget = result.plan, result.measured, result.budget
+    if plan.protocol.fid.target != "battery" or curve.start != "thermal":
+        return None
+    own = np.sqrt(np.diag(budget.own_covariance))
+    return battery_quantities(
+        curve.times, budget.values, own, budget.scale_error, batteries=plan.register.batteries
+    ).to_result()
+
+
 def result_object(result: RunResult) -> dict[str, Any]:
     """Return the object of result.json."""
     plan, prediction = result.plan, result.prediction
@@ -253,5 +265,6 @@ def result_object(result: RunResult) -> dict[str, Any]:
             "reference_row": result.series.reference_row,
         },
         "error_budget": result.budget.to_result(),
+        "quantities": _quantities(result),
         "curve": result.measured,
     }

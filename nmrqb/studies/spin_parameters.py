@@ -25,6 +25,8 @@ Place = Literal["center", "satellite"]
 
 #: a parameter without a registered error may be changed by this factor to either side
 _WIDE = 3.0
+#: energy that stands for an impossible combination of numbers
+_FAR = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +87,19 @@ class ChangedPrediction:
         """Return the energies at these values of all knobs, shape (rows,)."""
         key = tuple(float(v) for v in values)
         if key not in self._known:
-            changed = self.plan
-            for knob, value in zip(self.knobs, key, strict=True):
+            self._known[key] = self._energies(key)
+        return self._known[key]
+
+    def _energies(self, values: tuple[float, ...]) -> Array:
+        changed = self.plan
+        try:
+            for knob, value in zip(self.knobs, values, strict=True):
                 if value != knob.parameter.value:
                     changed = knob.change(changed, value)
-            self._known[key] = simulate_plan(changed, make_simulator(changed))[2].energy
-        return self._known[key]
+        except ValueError:
+            # two numbers that no molecule has together (T2 > 2 T1): far from every measurement
+            return self.nominal + _FAR
+        return simulate_plan(changed, make_simulator(changed))[2].energy
 
     def slopes(self) -> Array:
         """Return the slopes of the energies in every knob, shape (rows, knobs).
