@@ -104,6 +104,11 @@ class CurveComparison:
         """Standard errors of the prediction, shape (points,)."""
         return np.sqrt(np.diag(self.predicted_covariance))
 
+    @property
+    def measured_stderr(self) -> Array:
+        """Standard errors of the measurement, shape (points,)."""
+        return np.sqrt(np.diag(np.asarray(self.measured.curve.covariance)))
+
     def to_result(self) -> dict[str, Any]:
         """Return the object of result.json."""
         from nmrqb.studies.compare_report import result_object

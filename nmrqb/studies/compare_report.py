@@ -167,7 +167,7 @@ def result_object(comparison: CurveComparison) -> dict[str, Any]:
                 here.curve.energy,
                 comparison.predicted_stderr,
                 measured.energy,
-                np.sqrt(np.diag(np.asarray(measured.covariance))),
+                comparison.measured_stderr,
                 comparison.residuals,
                 strict=True,
             )
@@ -307,11 +307,10 @@ def comparison_figure(comparison: CurveComparison) -> Figure:
             color=figures.GREEN,
             label=f"with {' and '.join(answer.names)} changed",
         )
-    assert measured.energy_stderr is not None
     upper.errorbar(
         measured.times,
         measured.energy,
-        yerr=1.96 * measured.energy_stderr,
+        yerr=1.96 * comparison.measured_stderr,
         fmt="o",
         color=figures.BLACK,
         markersize=4,

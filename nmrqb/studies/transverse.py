@@ -96,5 +96,7 @@ def read_transverse(
     except ValueError as error:
         raise InputError(str(error), file=file, key="--transverse") from None
     x, y = np.split(found.r_z, 2)
-    own = np.sqrt(np.diag(found.own_covariance))
-    return TransverseRows(r=x + 1j * y, stderr=own[: len(values)])
+    r = x + 1j * y
+    own = np.sqrt(np.diag(found.own_covariance))[: len(values)]
+    # the noise of this reference scales r and turns its phase by as much
+    return TransverseRows(r=r, stderr=np.hypot(own, found.scale_error * np.abs(r)))
