@@ -64,7 +64,7 @@ def deliver_plan(
 ) -> None:
     """Write what a plan predicts, its result `table` and its inputs into `folder`."""
     with output_folder(folder, overwrite=overwrite) as out:
-        _copy_inputs(plan, out)
+        copy_inputs(plan, out)
         _write_curves(
             out,
             {"predicted_exact": prediction.exact, "predicted_closed_map": prediction.closed},
