@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from test_manifolds import multiplet
 
 from nmrqb import read_register
+from nmrqb.analysis.quantities import battery_quantities
 from nmrqb.files.bruker import write_bruker
 from nmrqb.signals.series import Axis, Series
 
@@ -191,3 +193,53 @@ def test_an_undecoupled_multiplet_charges_like_the_decoupled_line(nmrqb, tmp_pat
     assert abs(manifolds["coupling_hz"] - 11.0) < 4.0 * manifolds["coupling_stderr_hz"]
     assert any("no correlation with 1 charger" in w for w in manifolds["words"])
     assert json.dumps(manifolds, allow_nan=False)
+
+
+def test_magnetisation_of_nine_batteries_shows_a_lower_bound_and_says_so():
+    found = battery_quantities(np.zeros(1), np.array([-0.5]), np.array([0.01]), 0.0, batteries=9)
+    assert "lower bound of the collective" in found.kind
+    alone = battery_quantities(np.zeros(1), np.array([-0.5]), np.array([0.01]), 0.0)
+    assert "local and collective are the same" in alone.kind
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("no-reference", "thermal reference of its own"),
+        ("other-rows", "rows of the z read-out"),
+        ("no-region", "--region"),
+        ("central-charger", "centre of the star"),
+        ("both", "undecoupled multiplet"),
+        ("other-model", "belongs to --model charging"),
+    ],
+)
+def test_read_outs_that_do_not_fit_together_give_one_line(nmrqb, tmp_path, case, words):
+    z = written(series_of([P_EQ, *charging_rows()], 0.02, 1), tmp_path / "z")
+    across = series_of([P_EQ, *charging_rows()], 0.02, 2)
+    match case:
+        case "no-reference":
+            across = replace(across, reference_row=None)
+        case "other-rows":
+            across = replace(across, axis=replace(across.axis, values=across.axis.values * 1.5))
+    xy = written(across, tmp_path / "xy")
+    options = {
+        "no-reference": ["--transverse", xy],
+        "other-rows": ["--transverse", xy],
+        "no-region": ["--undecoupled"],
+        "central-charger": ["--undecoupled", "--region=-1:3"],
+        "both": ["--undecoupled", "--region=-1:3", "--transverse", xy],
+        "other-model": ["--transverse", xy],
+    }[case]
+    register, model = "trimethyl_phosphate", "charging"
+    if case == "central-charger":
+        register = tmp_path / "r.toml"
+        source = ROOT / "data" / "registers" / "trimethyl_phosphate_central_charger.toml"
+        text = source.read_text(encoding="utf-8")
+        swapped = text.replace('"31P"', '"X"').replace('"1H"', '"31P"').replace('"X"', '"1H"')
+        register.write_text(swapped, encoding="utf-8")
+    if case == "other-model":
+        refused = nmrqb("fit", z, "--model", "decay", *options)
+    else:
+        refused = nmrqb("fit", z, "--model", model, "--register", register, *options)
+    assert refused.code == 2
+    assert words in refused.complaint

@@ -167,7 +167,7 @@ def _without_plan(here: Side, there: Side, energies: MeasuredEnergies) -> CurveC
     own = here.curve.covariance
     points = len(here.curve.times)
     covariance = np.zeros((points, points)) if own is None else np.asarray(own)
-    return _compared(here, there, energies, covariance, (), np.zeros((points, 0)), ())
+    return _compared(here, there, energies, covariance, (), np.zeros((points, 0)))
 
 
 def _with_plan(
@@ -182,7 +182,7 @@ def _with_plan(
     progress(f"simulating the slopes in {len(parameters)} parameters")
     slopes = simulated.slopes()
     covariance = prediction_covariance(parameters, slopes)
-    first = _compared(here, there, energies, covariance, parameters, slopes, ())
+    first = _compared(here, there, energies, covariance, parameters, slopes)
     if first.verdict == "agree":
         return first
     errors = np.sqrt(np.diag(energies.covariance(here.curve.energy)))
@@ -213,7 +213,6 @@ def _compared(
     covariance: Array,
     parameters: tuple[RegisteredParameter, ...],
     slopes: Array,
-    tried: tuple[Reconciliation, ...],
 ) -> CurveComparison:
     predicted = here.curve.energy
     alone = energies.covariance(predicted)
@@ -232,5 +231,5 @@ def _compared(
         parameters=parameters,
         slopes=slopes,
         pulls=pulls(energies, predicted, parameters, slopes),
-        tried=tried,
+        tried=(),
     )
