@@ -213,14 +213,20 @@ class StarSimulator:
         Shape (2, 3), for uncorrelated spins and to first order in eps: column k < 2 is the result
         of polarisation 1 of species k alone, column 2 what relaxation adds.
         """
+        return self.transfer_of((event,), tick_s)
+
+    def transfer_of(self, events: tuple[Event, ...], tick_s: float) -> Array:
+        """Return what `events`, with nothing crushed between them, do (see `transfer`)."""
         added, *results = (
-            self._z_after(event, start, tick_s) for start in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+            self._z_after(events, start, tick_s) for start in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
         )
         return np.array([*(z - added for z in results), added]).T
 
-    def _z_after(self, event: Event, start: tuple[float, float], tick_s: float) -> Array:
+    def _z_after(
+        self, events: tuple[Event, ...], start: tuple[float, float], tick_s: float
+    ) -> Array:
         space = self.dynamics.space
-        state = self.dynamics.apply((event,), space.state(*start, "linear"), tick_s)
+        state = self.dynamics.apply(events, space.state(*start, "linear"), tick_s)
         state = space.crush(state)
         return np.array([space.bloch_center(state)[2], space.bloch_satellite(state)[2]])
 
