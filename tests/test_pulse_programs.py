@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from nmrqb.errors import InputError, LimitError
 from nmrqb.files.pulse_programs.export import export, reader_of
+from nmrqb.files.pulse_programs.sequence_timeline import sequence_timeline
 from nmrqb.files.pulse_programs.text import harmless
 from nmrqb.files.pulse_programs.timeline import (
     first_difference,
     half_ticks_of,
-    sequence_timeline,
     unrolled,
 )
 from nmrqb.files.shipped import shipped_names

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from nmrqb.files.pulse_programs.export import export
 from nmrqb.files.pulse_programs.parameter_table import parse_table
+from nmrqb.files.pulse_programs.sequence_timeline import sequence_timeline
 from nmrqb.files.pulse_programs.timeline import (
     Field,
     Interval,
@@ -19,7 +20,6 @@ from nmrqb.files.pulse_programs.timeline import (
     first_difference,
     normalised,
     overlapping,
-    sequence_timeline,
 )
 
 STUBS = Path(__file__).resolve().parent / "vnmrj_stubs"

@@ -16,6 +16,7 @@ import numpy as np
 
 from nmrqb.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 from nmrqb.report.sequence_figure import draw_sequence, nuclei_of, short_time
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -43,6 +44,7 @@ _NAMES: dict[type, str] = {
     Saturation: "saturate",
     SpinLock: "spin lock",
     Inversion: "inversion",
+    DummyPulses: "dummy pulses",
 }
 
 
@@ -161,7 +163,7 @@ class _Pen:
             case SpinLock():
                 for isotope in event.nuclei:
                     self._block(isotope, x, width, ORANGE)
-            case Saturation():
+            case Saturation() | DummyPulses():
                 self._block(event.nucleus, x, width, ORANGE, height=0.3)
             case Crusher():
                 arch = np.linspace(0.0, np.pi, 40)
