@@ -21,12 +21,10 @@ from nmrqb.units import format_quantity
 
 #: offset over Larmor frequency: outside every line, inside the resonance of a coil of Q < 1000
 OFFSET_SHARE = 5e-4
-#: nutation frequency over the effective field's: 0.8 % of the transverse plane at most
+#: nutation frequency over the effective field's: (nutation/offset)^2 is 0.82 % at most
 _TILT = 0.09
 #: pulses in the longest train at least, if need be by weaker ones
 _FEW = 200
-#: largest (nutation/offset)^2 of one pulse
-MAX_EXCITATION = 0.01
 #: largest share of z that may be missing at the end of the relaxation delay
 MAX_DISTURBANCE = 0.01
 #: largest share of the relaxation delay that the dummies may fill
@@ -162,8 +160,6 @@ def _obstacle(sequence: PulseSequence, train: DummyPulses, spectrometer: Spectro
     duty = rf_duty(_with_train(sequence, train)).get(train.nucleus, 0.0)
     if duty > channel.maximum_duty:
         return f"its duty would be {duty:.3g}, above {channel.maximum_duty:g}"
-    if train.excitation > MAX_EXCITATION:
-        return f"(nutation/offset)^2 would be {train.excitation:.2g}, above {MAX_EXCITATION:g}"
     return ""
 
 

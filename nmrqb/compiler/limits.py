@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nmrqb.sequence.dummy_pulses import DummyPulses
+from nmrqb.sequence.dummy_pulses import MAX_EXCITATION, DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -177,6 +177,12 @@ class _Check:
         most = self.spectrometer.maximum_loop_count
         if most is not None and event.count > most:
             self.broken(f"the count of {what}s", str(event.count), f"at most {most}")
+        if event.excitation > MAX_EXCITATION:
+            self.broken(
+                f"(nutation/offset)^2 of {what}",
+                f"{event.excitation:.3g}",
+                f"at most {MAX_EXCITATION:g}",
+            )
 
     def _lock(self, lock: SpinLock, isotope: str) -> None:
         channel, what = self.spectrometer.channel(isotope), f"the {isotope} spin lock"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+#: largest (nutation/offset)^2 of a pulse that counts as far off resonance
+MAX_EXCITATION = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DummyPulses:
@@ -53,9 +56,10 @@ class DummyPulses:
 
     @property
     def excitation(self) -> float:
-        """Share (nutation/offset)^2 of the transverse plane that one pulse can reach at most.
+        """(nutation/offset)^2 of one pulse.
 
         The field about which the spins turn is tilted by nutation/offset: z falls by at most twice
-        that squared.
+        that squared, and a line on the carrier is shifted by half of it times the offset
+        (Bloch and Siegert) while a pulse lasts.
         """
         return (self.nutation_hz / self.offset_hz) ** 2

@@ -7,11 +7,11 @@ all it is given.  Whatever it does not understand it refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from nmrqb.errors import InputError
-from nmrqb.files.pulse_programs.parameter_table import parse_table
+from nmrqb.files.pulse_programs.bruker_text import DURATION, LO, RELATION, UNITS, BrukerText
 from nmrqb.files.pulse_programs.timeline import (
     Field,
     Interval,
@@ -24,158 +24,20 @@ from nmrqb.files.pulse_programs.timeline import (
     overlapping,
 )
 
-#: TopSpin's names: the channel of a calibrated power, its 90 degree pulse
-_REFERENCE = {"plw1": ("f1", "p1"), "plw2": ("f2", "p3"), "plw3": ("f3", "p5")}
-_UNITS = {"s": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6")}
-_INCLUDES = ("#include <Avance.incl>", "#include <Grad.incl>")
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smu])")
-_RELATION = re.compile(r'"(\w+) = ([^"]+)"')
-_DERIVED = re.compile(r"(plw\d)\*pow\((p\d+)/(p\d+),2\)")
-_LIST = re.compile(r"define list<(delay|pulse|loopcounter)> (\w+) = <([$\w]+)>")
-_PHASES = re.compile(r"(ph\d+) = (?:\((\d+)\) )?(\d+(?: \d+)*)")
-_MORE_PHASES = re.compile(r"\d+(?: \d+)*")
 _PULSE = re.compile(r"\((\w+)(?::(sp\d+)| (pl\d+)) (ph\d+)(\^?)\):(f\d)")
 _CENTRE = re.compile(r"\(center ((?:\([^()]*\):f\d ?)+)\)")
 _GRADIENT = re.compile(r"(p\d+|\w+):gp\d+")
 _GO = re.compile(r"(go=\d+|goscnp) (ph\d+)((?: cpd\d:f\d)*)")
-_LO = re.compile(r"lo to (\d+) times (l\d+|ns)")
 _IF = re.compile(r'if "(l\d+) < 1" goto (\d+)')
 _NEXT = re.compile(r"(\w+)\.inc")
 _DELAY = re.compile(
     r"(\w+(?:\.\d+)?)((?: (?:do:f\d|pl\d+:f\d|cw:f\d|ph\d+|[ir]pp\d+|fq=\w+:f\d))*)"
     r"( wr #0 if #0 zd)?"
 )
-_CONSTANT = re.compile(r"cnst\d+")
 
 
-class BrukerProgram:
-    """An exported program.
-
-    Parameters
-    ----------
-    program : str
-        Text of the pulse program.
-    lists : mapping
-        ``"vd/name"`` -> text of the list.
-    table : str
-        Text of the parameter table.
-
-    Raises
-    ------
-    InputError
-        For a statement that is not understood.
-    """
-
-    def __init__(self, program: str, lists: Mapping[str, str], table: str) -> None:
-        self.file_lists = lists
-        self.table = parse_table(table, "parameter table")
-        self.tick_s = Decimal(self._given("TICK")) * _UNITS["u"]
-        self.times: dict[str, Decimal] = {
-            name.lower(): Decimal(value) * _UNITS["u"]
-            for name, value in self.table.items()
-            if re.fullmatch(r"P\d|P\d\d", name) and re.fullmatch(r"[\d.]+", value)
-        }
-        self.powers: dict[str, tuple[str, float]] = {}
-        self.numbers: dict[str, int] = {}
-        self.lists: dict[str, list[Decimal]] = {}
-        self.constants = {"0": 0.0}
-        self.phases: dict[str, list[float]] = {}
-        self._turn = 90.0
-        self.code: list[str] = []
-        self.labels: dict[str, int] = {}
-        try:
-            for raw in program.splitlines():
-                self._read(raw)
-        except KeyError as error:
-            raise InputError("is not defined", key=str(error.args[0])) from None
-        self.stepped = [
-            (self._label(match[1]), position)
-            for position, statement in enumerate(self.code)
-            if (match := re.match(r"go=(\d+) ", statement))
-        ]
-        self.loops: dict[int, list[int]] = {}
-        for position, statement in enumerate(self.code):
-            if match := _LO.fullmatch(statement):
-                start = self._label(match[1])
-                if start > position:
-                    raise self._bad(statement)
-                self.loops.setdefault(start, []).append(position)
-
-    # ---- reading the text
-
-    def _read(self, raw: str) -> None:
-        line = raw.split(";", maxsplit=1)[0].strip()
-        if not line or line in _INCLUDES:
-            return
-        if match := _LIST.fullmatch(line):
-            self.lists[match[2]] = self._entries(match[1], match[3])
-        elif match := _PHASES.fullmatch(line):
-            self._turn = 360.0 / int(match[2] or 4)
-            self.phases[match[1]] = [self._turn * int(word) for word in match[3].split()]
-        elif self.phases and _MORE_PHASES.fullmatch(line):
-            self.phases[next(reversed(self.phases))] += [self._turn * int(w) for w in line.split()]
-        elif not self.code and (match := _RELATION.fullmatch(line)):
-            self._relate(match[1], match[2], {})
-        else:
-            label, _, rest = line.partition(" ")
-            if label.isdigit():
-                if label in self.labels:
-                    raise self._bad(line)
-                self.labels[label] = len(self.code)
-                line = rest.strip()
-            self.code.append(line)
-
-    def _entries(self, kind: str, source: str) -> list[Decimal]:
-        folder = {"delay": "vd", "pulse": "vp", "loopcounter": "vc"}[kind]
-        name = self._given(source[1:]) if source.startswith("$") else source
-        try:
-            words = self.file_lists[f"{folder}/{name}"].split()
-        except KeyError:
-            raise InputError("there is no such list", key=f"{folder}/{name}") from None
-        if kind == "loopcounter":
-            return [Decimal(int(word)) for word in words]
-        return [self._duration(word) for word in words]
-
-    def _duration(self, text: str) -> Decimal:
-        match = _DURATION.fullmatch(text)
-        if match is None:
-            raise self._bad(text)
-        return Decimal(match[1]) * _UNITS[match[2]]
-
-    def _relate(self, name: str, expression: str, at: Mapping[str, Decimal]) -> None:
-        if name.startswith(("plw", "spw")):
-            match = _DERIVED.fullmatch(expression)
-            if match is None or _REFERENCE[match[1]][1] != match[2]:
-                raise self._bad(expression)
-            ratio = float(self.times[match[2]] / self.times[match[3]]) ** 2
-            self.powers[name] = (_REFERENCE[match[1]][0], ratio)
-        elif name.startswith("l"):
-            source, _, less = expression.partition(" - ")
-            value = int(source) if source.isdigit() else int(at[source])
-            self.numbers[name] = value - int(less or 0)
-        elif _CONSTANT.fullmatch(name):
-            self.constants[name] = float(expression)
-        elif expression in self.times:
-            self.times[name] = self.times[expression]
-        else:
-            self.times[name] = self._duration(expression)
-
-    def _given(self, name: str) -> str:
-        if name not in self.table:
-            raise InputError("is missing in the parameter table", key=name)
-        return self.table[name]
-
-    def _label(self, name: str) -> int:
-        if name not in self.labels:
-            raise InputError("there is no such label", key=name)
-        return self.labels[name]
-
-    @staticmethod
-    def _bad(statement: str) -> InputError:
-        return InputError("is not understood", key="statement", value=statement)
-
-    # ---- running it
+class BrukerProgram(BrukerText):
+    """An exported program, to be run; made from its text (see `BrukerText`)."""
 
     def row(self, row: int, scan: int = 0) -> Timeline:
         """Return the timeline of one row (0 is the first one acquired) in one of its scans."""
@@ -189,9 +51,8 @@ class BrukerProgram:
 
         Housekeeping between scans (literal waits with every channel off) is left out.
         """
-        for _, found, timeline in self._guarded(scan):
-            if found == scan:
-                yield timeline
+        for _, _, timeline in self._guarded(scan):
+            yield timeline
 
     def every_scan(self) -> Iterator[tuple[int, int, Timeline]]:
         """Yield row, scan and timeline of every scan of the rows that program their scans.
@@ -240,7 +101,7 @@ class BrukerProgram:
                 else:
                     yield row, self.auto, normalised(tuple(nodes))
                     self._move(self.phases, int(self._given("NS")))
-            elif match := _LO.fullmatch(statement):
+            elif match := LO.fullmatch(statement):
                 start, count = self._loop(statement)
                 runs[position] = runs.get(position, 0) + 1
                 if runs[position] < count:
@@ -270,7 +131,7 @@ class BrukerProgram:
         return any(start <= position <= end for start, end in self.stepped)
 
     def _loop(self, statement: str) -> tuple[int, int]:
-        match = _LO.fullmatch(statement)
+        match = LO.fullmatch(statement)
         assert match
         count = int(self._given("NS")) if match[2] == "ns" else self.numbers[match[2]]
         return self._label(match[1]), count
@@ -295,7 +156,7 @@ class BrukerProgram:
     def _pass(self, start: int, end: int) -> Timeline:
         """Return one pass of a loop that moves phase lists on, one object for equal passes."""
         code = self.code[start:end]
-        if any(_LO.fullmatch(s) or "pp" in s for s in code):
+        if any(LO.fullmatch(s) or "pp" in s for s in code):
             return normalised(self._block(start, end))
         carets = re.findall(r"(ph\d+)(\^?)", " ".join(code))
         moved = {name: carets.count((name, "^")) for name, _ in carets}
@@ -327,7 +188,7 @@ class BrukerProgram:
                     if not start < position <= end:
                         raise self._bad(statement)
                     continue
-            elif _LO.fullmatch(statement) or _NEXT.fullmatch(statement):
+            elif LO.fullmatch(statement) or _NEXT.fullmatch(statement):
                 raise self._bad(statement)
             else:
                 nodes += self._statement(statement)
@@ -338,7 +199,7 @@ class BrukerProgram:
         if statement == "ze":
             return True
         match = _DELAY.fullmatch(statement)
-        if match is None or not _DURATION.fullmatch(match[1]):
+        if match is None or not DURATION.fullmatch(match[1]):
             return False
         self._switch(match[2].split())
         if self.on:
@@ -354,7 +215,7 @@ class BrukerProgram:
         if match := _GRADIENT.fullmatch(statement):
             interval = Interval(half_ticks=self._half_ticks(match[1]), gradient=True)
             return self._with_others((interval,))
-        if match := _RELATION.fullmatch(statement):
+        if match := RELATION.fullmatch(statement):
             current = {n: v[self.index[n]] for n, v in self.lists.items()}
             self._relate(match[1], match[2], current)
             return ()
@@ -434,7 +295,7 @@ class BrukerProgram:
         return int(halves)
 
     def _acquire(self, match: re.Match[str]) -> Repeat:
-        before = 2 * Decimal(self._given("DE")) * _UNITS["u"] / self.tick_s
+        before = 2 * Decimal(self._given("DE")) * UNITS["u"] / self.tick_s
         points = int(self._given("TD")) // 2
         dwell = round(1 / (Decimal(self._given("SWH")) * self.tick_s))
         for word in match[3].split():
