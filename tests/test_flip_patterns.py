@@ -48,6 +48,7 @@ def driven(dephasing_per_s=1000.0, slices=2, scans=16, cycles=(0, 1, 2)):
         job.protocol,
         cycle=(dataclasses.replace(step, dephasing_per_s=dephasing_per_s, slices=slices),),
         scans=scans,
+        heating="as-is",
         sweep=Sweep(key="cycles", values=tuple(map(float, cycles))),
     )
     return compile_protocol(protocol, register, console), register, console

@@ -134,8 +134,8 @@ def _more_steps(job: Job, target: str) -> list[str]:
         )
         found.append(
             f"Flipped frames: every scan has phases of its own on {job.flipped}; {how}. Compare "
-            "the first scans of two rows with flip_patterns.txt in the display before you transmit. Do "
-            "not change the number of scans, and start an aborted row again."
+            "the first scans of two rows with flip_patterns.txt in the display before you "
+            "transmit. Do not change the number of scans, and start an aborted row again."
         )
     if any(isinstance(event, DummyPulses) for event in job.program.events[0]):
         found.append(
