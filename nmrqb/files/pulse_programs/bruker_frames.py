@@ -94,8 +94,8 @@ class FrameLists:
             frames = [frame for runs in self._runs for frame in runs.get(region, ())]
             if len(frames) > most:
                 raise LimitError(
-                    f"a phase list (scans x flips of all rows) must hold at most {most} entries, "
-                    f"but would hold {len(frames)}: take fewer scans, slices or rows",
+                    f"a phase list (flips of all scans and rows) must hold at most {most} "
+                    f"entries, but would hold {len(frames)}: take fewer scans, slices or rows",
                     key="phase list",
                     value=str(len(frames)),
                     limit=f"at most {most}",

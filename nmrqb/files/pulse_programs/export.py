@@ -146,7 +146,7 @@ def export(
     seed = int(digest_of(compiled, register, spectrometer)[:8], 16)
     programs = programs_of(compiled, seed)
     flip_seed = pattern_seed(compiled, seed)
-    patterns = patterns_of(compiled, programs, flip_seed)
+    patterns = patterns_of(compiled, programs, flip_seed, spectrometer.maximum_phase_list)
     jobs = tuple(
         Job(
             compiled=compiled,

@@ -7,24 +7,42 @@ from collections.abc import Sequence
 import numpy as np
 
 from nmrqb.compiler.compile import CompiledProtocol
-from nmrqb.compiler.flip_patterns import FlipPatterns, draw_patterns
+from nmrqb.compiler.flip_patterns import FlipPatterns, draw_patterns, flip_count
+from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.flip_residue import FlipResidue
 from nmrqb.files.pulse_programs.job import Job, phase_cycle
 from nmrqb.files.pulse_programs.rows import Program
 
 
 def patterns_of(
-    compiled: CompiledProtocol, programs: Sequence[Program], seed: int
+    compiled: CompiledProtocol, programs: Sequence[Program], seed: int, most: int
 ) -> dict[int, FlipPatterns | None]:
-    """Return the patterns of every row of the sweep: one spawned generator for each row."""
+    """Return the patterns of every row of the sweep: one spawned generator for each row.
+
+    Raises
+    ------
+    LimitError
+        For a row with more flips in all its scans than a phase list or table may hold.
+    """
+    scans = compiled.protocol.scans
+    for row, sequence in enumerate(compiled.sequences):
+        count = flip_count(sequence.events)
+        if scans * count > most:
+            raise LimitError(
+                f"the flips of all scans of a row must be at most {most} (a phase list), but are "
+                f"{scans} x {count} in row {row}: take fewer scans, slices or cycles",
+                key="phase list",
+                value=str(scans * count),
+                limit=f"at most {most}",
+            )
     spawned = np.random.SeedSequence(seed).spawn(len(compiled.sequences))
     found = {}
     for program in programs:
-        steps = len(phase_cycle(program, compiled.protocol.scans))
+        steps = len(phase_cycle(program, scans))
         for row in program.rows:
             found[row] = draw_patterns(
                 compiled.sequences[row],
-                compiled.protocol.scans,
+                scans,
                 steps,
                 np.random.default_rng(spawned[row]),
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.job import Job, Ticks
 
 #: flips of a scan, place in the table, frame; then the four phases in the frame
@@ -27,15 +26,9 @@ class FrameTable:
         Its rows flip the frame of one nucleus.
     integer : callable
         One whole number for each row -> the C expression that holds it.
-
-    Raises
-    ------
-    LimitError
-        For a row whose table is longer than the spectrometer's longest.
     """
 
     def __init__(self, job: Job, integer: Callable[[Ticks], str]) -> None:
-        most = job.spectrometer.maximum_phase_list
         scans = job.compiled.protocol.scans
         self.entries: list[int] = []
         begins, sizes, counts = [], [], []
@@ -43,14 +36,6 @@ class FrameTable:
             frames: list[int] = []
             if patterns is not None:
                 frames = (2 * (patterns.flips.cumsum(axis=1) % 2)).ravel().tolist()
-            if len(frames) > most:
-                raise LimitError(
-                    f"a table (scans x flips of a row) must hold at most {most} entries, but "
-                    f"would hold {len(frames)}: take fewer scans or slices",
-                    key="real-time table",
-                    value=str(len(frames)),
-                    limit=f"at most {most}",
-                )
             begins.append(len(self.entries))
             counts.append(len(frames) // scans)
             # no table is empty: the one of a row without flips is never looked into
