@@ -172,7 +172,7 @@ def _disturbance(sequence: PulseSequence, train: DummyPulses, species: Species) 
     after = sequence.events[where + 1 : where + 3]
     if _erases(after, train.nucleus):
         assert isinstance(after[1], Crusher)
-        lost *= after[1].residual
+        lost *= after[1].kept
     return lost * math.exp(-left_s / species.t1_s.value)
 
 

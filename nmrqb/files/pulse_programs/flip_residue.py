@@ -26,7 +26,7 @@ Matrix = NDArray[np.complex128]
 #: largest Liouville space whose matrices are formed
 _MATRICES = 128
 #: events times elements of the state that the simulated patterns of one row may cost
-_BUDGET = 6e6
+_BUDGET = 4e6
 #: fewest patterns from which a spread is estimated
 _FEWEST = 4
 
