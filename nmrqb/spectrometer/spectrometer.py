@@ -162,7 +162,7 @@ class Spectrometer:
     maximum_gradient_duty : float or None
         Largest share of one scan with a gradient.
     maximum_phase_list : int
-        Entries of one phase list or real-time table.
+        Entries of one phase list or real-time table; 8192 is a cautious choice, not a vendor's.
     maximum_loop_count, maximum_events : int or None
         Largest count of a hardware loop; most events of one scan, loops not unrolled.
     """
