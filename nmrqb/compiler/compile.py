@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nmrqb.compiler.elements import Rounding
 from nmrqb.compiler.hazards import find_hazards, rf_energy
+from nmrqb.compiler.heating import equal_heating
 from nmrqb.compiler.limits import Violation, check_limits
 from nmrqb.compiler.signs import inept_sign, sign_warnings
 from nmrqb.compiler.steps import StepCompiler
@@ -112,6 +113,12 @@ def compile_protocol(
     reference = compiler.reference(protocol) if protocol.reference else None
     cycle = compiler.repetition(rows[0], after_exchange=True)
     everything = [*sequences, reference] if reference else sequences
+    notes: tuple[str, ...] = ()
+    if protocol.heating == "equal":
+        equal = equal_heating(everything, register, spectrometer)
+        everything, notes = list(equal.sequences), equal.notes
+        sequences = everything[: len(rows)]
+        reference = everything[-1] if reference else None
     pulsed = any(isinstance(step, PulseStep) for step in protocol.cycle)
     signs = [] if pulsed else sign_warnings(compiler.sequence(longest), register)
     hazards = find_hazards(protocol, register, spectrometer, everything)
@@ -123,7 +130,7 @@ def compile_protocol(
         cycle=cycle,
         roundings=tuple(compiler.make.roundings.values()),
         violations=check_limits(everything, protocol.scans, spectrometer),
-        warnings=tuple(dict.fromkeys([*signs, *compiler.warnings, *hazards])),
+        warnings=tuple(dict.fromkeys([*signs, *compiler.warnings, *notes, *hazards])),
         choices=tuple(dict.fromkeys(compiler.choices)),
         rf_energy_joule=tuple(rf_energy(s, spectrometer) for s in sequences),
     )

@@ -230,6 +230,7 @@ _PROTOCOL_KEYS: dict[str, type | tuple[type, ...]] = {
     "spectrometer": str,
     "cycles": int,
     "scans": int,
+    "heating": str,
     "prepare": list,
     "cycle": list,
     "readout": list,

@@ -26,6 +26,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from nmrqb.models.exchange import exchange_transfer
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -99,7 +100,7 @@ class ClosedMap:
         match event:
             case Loop():
                 return np.linalg.matrix_power(self.of_events(event.body), event.count)
-            case Delay():
+            case Delay() | DummyPulses():
                 seconds = event.ticks * self.tick_s
                 recovery = self.register.charger.recovery
                 t1 = None if recovery is None else recovery.effective_t1_s(seconds)

@@ -21,6 +21,8 @@ from nmrqb.protocol.steps import (
 from nmrqb.units import FILE_CONFIG, Unit, file_key
 
 Model = Literal["charging", "recovery", "nutation", "coupling"]
+Heating = Literal["as-is", "equal"]
+HEATINGS: tuple[Heating, ...] = ("as-is", "equal")
 MODELS: tuple[Model, ...] = ("charging", "recovery", "nutation", "coupling")
 #: places in the sample that are simulated one by one
 MAX_MEMBERS = 1000
@@ -175,6 +177,9 @@ class Protocol:
         What ``optimise`` is asked for.
     model : {"charging", "recovery", "nutation", "coupling"}
         What is fitted to the result.
+    heating : {"as-is", "equal"}
+        "equal": pulses far off resonance, early in the relaxation delay, give every scan the same
+        RF energy.
     """
 
     name: str
@@ -190,11 +195,16 @@ class Protocol:
     simulation: Simulation = Simulation()
     target: Target | None = None
     model: Model = "charging"
+    heating: Heating = "as-is"
     description: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.cycles <= MAX_CYCLES:
             raise ValueError(f"`cycles` must be 0 to {MAX_CYCLES}, but is {self.cycles}")
+        if self.heating not in HEATINGS:
+            raise ValueError(
+                f"`heating` must be one of {', '.join(HEATINGS)}, but is {self.heating!r}"
+            )
         if not 1 <= self.scans <= 10**6:
             raise ValueError(f"`scans` must be 1 to 1000000, but is {self.scans}")
         if not self.prepare:

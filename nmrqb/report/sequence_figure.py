@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmrqb.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -52,7 +53,7 @@ def nuclei_of(event: Event) -> tuple[str, ...]:
     match event:
         case Acquire():
             return (event.nucleus, *event.decoupled)
-        case Pulse() | Inversion() | Saturation() | PhaseFlip():
+        case Pulse() | Inversion() | Saturation() | PhaseFlip() | DummyPulses():
             return (event.nucleus,)
         case SimultaneousPulses():
             return tuple(pulse.nucleus for pulse in event.pulses)
@@ -126,6 +127,10 @@ class _Pen:
                 return 0.6
             case Saturation():
                 self._field(event.nucleus, x, 1.3, f"saturate\n{short_time(seconds)}")
+                return 1.3
+            case DummyPulses():
+                khz = f"{event.offset_hz / 1e3:.3g} kHz off"
+                self._field(event.nucleus, x, 1.3, f"{event.count} dummies\n{khz}")
                 return 1.3
             case SpinLock():
                 for isotope in event.nuclei:

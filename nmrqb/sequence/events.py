@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.units import format_quantity
 
 
@@ -294,6 +295,7 @@ Event: TypeAlias = (
     | Inversion
     | Crusher
     | Saturation
+    | DummyPulses
     | Exchange
     | SpinLock
     | PhaseFlip
@@ -388,6 +390,11 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
                 lines.append(f"{indent}crusher gradient {length}{rest}")
             case Saturation():
                 lines.append(f"{indent}saturation of {event.nucleus} {length}")
+            case DummyPulses():
+                lines.append(
+                    f"{indent}{event.count} dummy pulses on {event.nucleus}, "
+                    f"{event.offset_hz:.6g} Hz off resonance, {length}"
+                )
             case SpinLock():
                 lines.append(
                     f"{indent}spin lock of {' and '.join(event.nuclei)} at "

@@ -15,6 +15,7 @@ from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Vector
 from nmrqb.quantum.rotation import SatelliteRotations, effective_rotation
 from nmrqb.quantum.star import Equilibrium, StarSpace
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Crusher,
     Delay,
@@ -119,7 +120,7 @@ class StarDynamics:
         for event in _flat(events, opened=not self.quiet_segments):
             seconds = event.ticks * tick_s
             match event:
-                case Delay() if self.register.charger.recovery is None:
+                case Delay() | DummyPulses() if self.register.charger.recovery is None:
                     pending = pending.longer(seconds, seconds)
                 case Pulse():
                     state, pending = self._pulsed(state, pending, (event,), tick_s)
@@ -146,7 +147,7 @@ class StarDynamics:
     def _alone(self, event: Event, state: Vector, seconds: float) -> Vector:
         """Return the state after an event that has a generator of its own."""
         match event:
-            case Delay():
+            case Delay() | DummyPulses():
                 recovery = self.register.charger.recovery
                 assert recovery is not None
                 measured = ("free", recovery.effective_t1_s(seconds))

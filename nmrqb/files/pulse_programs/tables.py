@@ -83,6 +83,9 @@ def _set_by_program(writer: BrukerWriter) -> list[Row]:
         length, level = BRUKER_CALIBRATED[writer.channel[nucleus]]
         text = f"set by the program from {length.upper()} and {level.upper()}: {nucleus}"
         rows.append((name.upper(), "derived", "W", text))
+    for offset_hz, name in writer.constants.given.items():
+        text = "set by the program: offset of dummy pulses from the carrier"
+        rows.append((name.upper(), f"{offset_hz:.10g}", "Hz", text))
     for (letter, _), name in writer.varying.items():
         what = {"l": "loop counts", "d": "delays", "p": "pulse lengths"}[letter]
         words = ", ".join(writer.meaning.get(name, []))
