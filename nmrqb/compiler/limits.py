@@ -14,6 +14,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     Pulse,
     PulseSequence,
@@ -142,7 +143,7 @@ class _Check:
                     self._lock(event, isotope)
             case Saturation():
                 self._saturation(event)
-            case Delay() | Exchange() | DrivenExchange():
+            case Delay() | Exchange() | LoadExchange() | DrivenExchange():
                 label = event.label if isinstance(event, Delay) else "exchange"
                 if seconds:
                     self._long_enough(f"the delay ({label})", seconds, "0 s or at least")
