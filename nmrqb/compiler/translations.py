@@ -88,7 +88,7 @@ class Translator:
         body = self._strang(model_s, steps, key, plain, plain if quanta == "zero" else turned)
         kept = math.cos(math.pi * load.coupling_hz.value * model_s) ** 2
         words = (
-            f"native {quanta}-quantum exchange with the load of "
+            f"discharge ({'0Q' if quanta == 'zero' else '2Q'}) of "
             f"{format_quantity(model_s, 'time')} in {steps} Strang step(s)"
         )
         # a map of battery and chargers knows no load: this is what it leaves of the battery

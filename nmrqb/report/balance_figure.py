@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmrqb.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from nmrqb.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def draw_energies(
     for name, (words, colour, style) in _LINES.items():
         y = np.array([row[name] for row in rows])
         ax.plot(np.array(x)[order], y[order], style, color=colour, label=words, marker=".")
-    ax.axhline(0.0, color=VERMILION, linewidth=0.4)
+    ax.axhline(0.0, color=GREY, linewidth=0.6)
     ax.set_xlabel(label)
     ax.set_ylabel(f"energy ({unit})")
-    ax.legend(frameon=False, fontsize=7)
+    ax.legend(frameon=False, fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
