@@ -43,6 +43,8 @@ class CompiledProtocol:
     violations : tuple of Violation
         Limits that the protocol breaks: nothing with an entry here may go to a console.
     warnings : tuple of str
+    choices : tuple of str
+        What the compiler picked where it was asked to, and why.
     rf_energy_joule : tuple of dict
         Of one scan of each row: nucleus -> energy sent to the probe, decoupling included.
     """
@@ -56,6 +58,7 @@ class CompiledProtocol:
     roundings: tuple[Rounding, ...]
     violations: tuple[Violation, ...]
     warnings: tuple[str, ...]
+    choices: tuple[str, ...]
     rf_energy_joule: tuple[dict[str, float], ...]
 
     @property
@@ -78,6 +81,7 @@ class CompiledProtocol:
                 f"{self.protocol.scans} scan(s), {self.duration_s / 3600:.3g} h in all"
             )
         ]
+        lines += [f"  chosen: {c}" for c in self.choices]
         lines += [f"  rounding: {r}" for r in self.roundings]
         lines += [f"  warning: {w}" for w in self.warnings]
         lines += [f"  LIMIT VIOLATED: {v}" for v in self.violations]
@@ -129,5 +133,6 @@ def compile_protocol(
         roundings=tuple(compiler.make.roundings.values()),
         violations=check_limits(everything, protocol.scans, spectrometer),
         warnings=tuple(dict.fromkeys([*signs, *compiler.warnings, *hazards])),
+        choices=tuple(dict.fromkeys(compiler.choices)),
         rf_energy_joule=tuple(rf_energy(s, spectrometer) for s in sequences),
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from nmrqb.sequence.events import Crusher, Delay, Pulse
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.units import format_quantity
@@ -77,6 +75,6 @@ class Elements:
     def note(self, key: str, requested_s: float, ticks: int) -> None:
         """Keep a rounding where `ticks` are not the time that was asked for."""
         realised = ticks * self.spectrometer.tick_s
-        if not np.isclose(realised, requested_s, rtol=1e-9, atol=1e-15):
+        if abs(realised - requested_s) > 1e-15 + 1e-9 * abs(requested_s):
             rounding = Rounding(key=key, requested_s=requested_s, realised_s=realised)
             self.roundings[f"{key} {requested_s!r}"] = rounding

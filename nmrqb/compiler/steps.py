@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from nmrqb.compiler.dephased import by_crushers, by_poisson_crushers, choose
 from nmrqb.compiler.discharge import discharge_event, load_of
 from nmrqb.compiler.elements import Elements
 from nmrqb.compiler.translations import Translator
@@ -54,6 +55,8 @@ from nmrqb.units import format_quantity
 
 #: a Strang step above this angle pi J h sqrt(N) changes the transfer by more than about 1 %
 _LARGE_STEP_RAD = 1.0
+#: P2(cos) = 0: a rotation by it leaves nothing of rank 2 and order 0 at rank 2 and order 0
+MAGIC_ANGLE_DEG = math.degrees(math.acos(1.0 / math.sqrt(3.0)))
 #: "fully relaxed": the deviation has fallen to e^-5 = 0.7 %
 FULL_RELAXATION = 5.0
 
@@ -66,6 +69,7 @@ class StepCompiler:
         self.spectrometer = spectrometer
         self.make = Elements(spectrometer=spectrometer)
         self.warnings: list[str] = []
+        self.choices: list[str] = []
         self.inept_sign = 1
         self.translator = Translator(
             register=register, spectrometer=spectrometer, pulse=self.make.pulse
@@ -207,8 +211,8 @@ class StepCompiler:
                 return [self.translator.inept(self.inept_sign, key)]
             case DrivenExchangeStep():
                 self._check_size("a driven exchange")
-                if step.slices is not None and step.duration_s > 0.0:
-                    return [self._driven_by_flips(step, key)]
+                if step.by != "ideal" and step.duration_s > 0.0:
+                    return [self._dephased(step, key)]
                 return [
                     DrivenExchange(
                         ticks=self.make.ticks(step.duration_s, f"{key}.duration"),
@@ -253,10 +257,7 @@ class StepCompiler:
         inverted = step.inversion == "ideal" or (step.inversion == "auto" and must)
         events: list[Event] = []
         if step.recovery == "saturated":
-            events += [
-                self.make.pulse(charger, 90.0, 0.0, "saturate the chargers"),
-                self.make.crusher(),
-            ]
+            events += self._saturation_train(step)
         elif step.recovery == "flipped-back":
             if not inverted:
                 raise ValueError(
@@ -278,6 +279,18 @@ class StepCompiler:
         events.append(self.make.delay(step.delay_s, f"{key}.delay", "re-energise"))
         if inverted:
             events += self._inversion(self.register.charger, step.pulse, "invert the chargers")
+        return events
+
+    def _saturation_train(self, step: Reenergise) -> list[Event]:
+        charger = self.register.charger.isotope
+        events: list[Event] = []
+        for k in range(step.saturation_pulses):
+            phase = 90.0 * (k % 2)
+            events.append(self.make.pulse(charger, 90.0, phase, "saturate the chargers"))
+            events.append(self.make.crusher())
+        if step.zero_quantum == "rank-2-removed":
+            events.append(self.make.pulse(charger, MAGIC_ANGLE_DEG, 0.0, "magic angle"))
+            events.append(self.make.crusher())
         return events
 
     def _exchange(self, step: ExchangeStep, key: str) -> Event:
@@ -305,8 +318,13 @@ class StepCompiler:
         ticks = self.make.ticks(wanted, f"{key}.duration")
         return Exchange(ticks=ticks, relaxes=step.relax_during_exchange)
 
-    def _driven_by_flips(self, step: DrivenExchangeStep, key: str) -> Segment:
-        assert step.slices is not None
+    def _dephased(self, step: DrivenExchangeStep, key: str) -> Segment:
+        crusher = self.make.crusher()
+        g = math.pi * abs(self.register.coupling_hz.value)
+        if step.by == "auto":
+            choice = choose(step, self.register, crusher.ticks * self.spectrometer.tick_s)
+            self.choices.append(f"{key}: {choice.reason}")
+            step = choice.step
 
         def exchange(model_s: float) -> Event:
             if step.exchange == "native":
@@ -314,6 +332,18 @@ class StepCompiler:
             ticks = self.make.ticks(model_s, f"{key} slice")
             return Exchange(ticks=ticks, relaxes=step.relax_during_exchange)
 
+        if step.by == "crushers":
+            segment, realised = by_crushers(step, g, exchange, crusher)
+            wanted = 0.5 * step.dephasing_per_s
+            if abs(realised - wanted) > 0.01 * wanted:
+                self.warnings.append(
+                    f"{key}: a whole number of crushers stands for Gamma = {realised:.4g} /s "
+                    f"instead of {wanted:.4g} /s"
+                )
+            return segment
+        if step.by == "poisson-crushers":
+            return by_poisson_crushers(step, exchange, crusher)
+        assert step.slices is not None
         return self.translator.driven_by_flips(
             step.duration_s, step.slices, step.drive_hz, step.dephasing_per_s, exchange
         )

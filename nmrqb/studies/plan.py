@@ -19,7 +19,7 @@ from nmrqb.models.closed_map import ClosedMap
 from nmrqb.models.exchange import first_maximum, inept_transfer, unitary_bound
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, PulseStep, Reenergise
-from nmrqb.sequence.events import Loop, PulseSequence
+from nmrqb.sequence.events import Event, Loop, PulseSequence
 from nmrqb.simulate.dynamics import Conditions
 from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
@@ -268,12 +268,12 @@ def make_closed_map(plan: Plan) -> ClosedMap:
     alone = StarSimulator(plan.register, relaxes=False)
     tick_s = plan.spectrometer.tick_s
     sequences = [*plan.compiled.sequences, *([r] if (r := plan.compiled.reference) else [])]
-    found = {}
+    found: dict[Event, Array] = {}
     for events in (plan.compiled.cycle, *(s.events for s in sequences)):
         for segment in segments_of(events):
             if segment not in found:
                 found[segment] = alone.transfer(segment, tick_s)
-    return ClosedMap(register=plan.register, tick_s=tick_s, segments=found)
+    return ClosedMap(register=plan.register, tick_s=tick_s, measured=found)
 
 
 def curve_of(
