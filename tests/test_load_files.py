@@ -13,7 +13,9 @@ from nmrqb.errors import InputError, LimitError
 from nmrqb.files.pulse_programs.export import export
 from nmrqb.files.toml import parse_register
 from nmrqb.protocol.steps import ReadFid
+from nmrqb.sequence.events import LoadExchange
 from nmrqb.studies.plan import make_plan, predict
+from nmrqb.studies.rungs import rungs_of
 
 REGISTER = "data/registers/trimethyl_phosphorimidate_15n.toml"
 STORAGE = "protocols/discharge_storage_phosphorimidate.toml"
@@ -167,3 +169,15 @@ def test_the_load_fills_as_the_squared_sine_of_the_time_of_contact():
     ends = [b.value("energy_of_load") for b in prediction.balances]
     scale = 10.136767 / 40.480742
     assert np.array(ends) / scale == pytest.approx(prediction.exact.energy, abs=1e-3)
+
+
+def test_the_ideal_target_of_a_verdict_is_the_squared_sine():
+    plan = make_plan("discharge_time_phosphorimidate")
+    target = rungs_of(plan)[0]
+    assert any(isinstance(e, LoadExchange) for e in target.sequences[-1].events)
+    energy = -target.polarisations(plan)
+    jt = 40.0 * np.array(plan.protocol.sweep.values)
+    empty, full = energy[0], energy[int(np.argmin(np.abs(jt - 0.5)))]
+    # 1 ps of clock is 2e-10 rad; charging and storing are the same in every row
+    assert energy == pytest.approx(empty + np.sin(np.pi * jt) ** 2 * (full - empty), abs=1e-8)
+    assert full - empty > 0.5
