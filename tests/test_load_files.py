@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from exports import compiled
 
-from nmrqb import compile_protocol, read_register
+from nmrqb import compile_protocol, read_protocol, read_register
 from nmrqb.errors import InputError, LimitError
+from nmrqb.files.protocol_text import protocol_text
 from nmrqb.files.pulse_programs.export import export
 from nmrqb.files.toml import parse_register
 from nmrqb.protocol.steps import ReadFid
 from nmrqb.sequence.events import LoadExchange
+from nmrqb.studies.channel_distance import channel_distance
 from nmrqb.studies.plan import make_plan, predict
 from nmrqb.studies.rungs import rungs_of
 
@@ -181,3 +183,15 @@ def test_the_ideal_target_of_a_verdict_is_the_squared_sine():
     # 1 ps of clock is 2e-10 rad; charging and storing are the same in every row
     assert energy == pytest.approx(empty + np.sin(np.pi * jt) ** 2 * (full - empty), abs=1e-8)
     assert full - empty > 0.5
+
+
+def test_the_channel_of_a_battery_beside_a_load_is_refused():
+    with pytest.raises(InputError, match=r"has a load besides: leave its \[load\] out"):
+        channel_distance(make_plan("discharge_time_phosphorimidate"))
+
+
+def test_a_protocol_with_a_discharge_is_written_and_read_back(tmp_path):
+    protocol = read_protocol("discharge_storage_phosphorimidate")
+    path = tmp_path / "again.toml"
+    path.write_text(protocol_text(protocol), encoding="utf-8")
+    assert read_protocol(path) == protocol

@@ -109,8 +109,8 @@ def compile_protocol(
     sequences, stages = [], []
     for k, row in enumerate(rows):
         try:
-            sequences.append(compiler.sequence(row))
             stages.append(compiler.stages(row))
+            sequences.append(compiler.joined(stages[-1], row.name))
         except ValueError as error:
             if protocol.sweep is None:
                 raise
