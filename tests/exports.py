@@ -63,12 +63,12 @@ def compiled(name):
 
 
 @functools.cache
-def exportable():
+def exportable(target="bruker"):
     """Return the shipped protocols that a console can carry out."""
     found = []
     for name in shipped_names("protocol"):
         try:
-            export(*compiled(name), "bruker")
+            export(*compiled(name), target)
         except LimitError:
             continue
         found.append(name)

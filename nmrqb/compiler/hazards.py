@@ -152,7 +152,7 @@ def _heating(spectrometer: Spectrometer, sequences: Sequence[PulseSequence]) -> 
 
 def _isotopologues(protocol: Protocol, register: SpinRegister) -> list[str]:
     share = register.star_share
-    observed = register.battery if protocol.fid.target == "battery" else register.charger
+    observed = register.of_role(protocol.fid.target)
     if share > 0.9 or observed is register.center:
         return []
     words = (

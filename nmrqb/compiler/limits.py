@@ -15,6 +15,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     Pulse,
     PulseSequence,
@@ -147,7 +148,7 @@ class _Check:
                 self._saturation(event)
             case DummyPulses():
                 self._dummies(event)
-            case Delay() | Exchange() | DrivenExchange():
+            case Delay() | Exchange() | LoadExchange() | DrivenExchange():
                 label = event.label if isinstance(event, Delay) else "exchange"
                 if seconds:
                     self._long_enough(f"the delay ({label})", seconds, "0 s or at least")

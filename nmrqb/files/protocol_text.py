@@ -33,7 +33,7 @@ def protocol_text(protocol: Protocol, **inputs: str) -> str:
     for name in ("cycles", "scans", "heating"):
         if getattr(protocol, name) != plain[name].default:
             document[name] = getattr(protocol, name)
-    for section in ("prepare", "cycle", "readout"):
+    for section in ("prepare", "cycle", "discharge", "readout"):
         steps = getattr(protocol, section)
         if steps:
             listed = tomlkit.aot()

@@ -109,8 +109,9 @@ class ClosedMap:
                 return self._relaxation(event.ticks * self.tick_s)
             case Pulse():
                 turned = np.eye(3)
-                which = self._which(event.nucleus)
-                turned[which, which] = math.cos(event.angle_rad)
+                if self.register.load is None or event.nucleus != self.register.load.isotope:
+                    which = self._which(event.nucleus)
+                    turned[which, which] = math.cos(event.angle_rad)
                 return turned @ self._relaxation(event.ticks * self.tick_s)
             case Inversion():
                 turned = np.eye(3)

@@ -1,4 +1,4 @@
-"""A protocol: preparation, a repeated cycle, read-out, at most one sweep, a thermal reference."""
+"""A protocol: preparation, a repeated cycle, a discharge, read-out, one sweep, a reference."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from nmrqb.protocol.discharge import Discharge
 from nmrqb.protocol.steps import (
     CycleStep,
+    DischargeStep,
     Echo,
     PrepareStep,
     PseudoPurePreparation,
@@ -167,8 +169,9 @@ class Protocol:
     name, description : str
     register, spectrometer : str
         Names of shipped files or paths.
-    prepare, cycle, readout : tuples of steps
-        The cycle is repeated `cycles` times; the read-out ends with one FID.
+    prepare, cycle, discharge, readout : tuples of steps
+        The cycle is repeated `cycles` times, the discharge follows once; the read-out ends with
+        one FID.
     cycles, scans : int
     sweep : Sweep or None
     reference : Reference or None
@@ -188,6 +191,7 @@ class Protocol:
     prepare: tuple[PrepareStep, ...]
     cycle: tuple[CycleStep, ...]
     readout: tuple[ReadoutStep, ...]
+    discharge: tuple[DischargeStep, ...] = ()
     cycles: int = 1
     scans: int = 1
     sweep: Sweep | None = None
@@ -213,15 +217,20 @@ class Protocol:
             raise ValueError('`readout` must end with a step of kind "fid"')
         if any(isinstance(step, ReadFid) for step in self.readout[:-1]):
             raise ValueError('`readout` must hold one step of kind "fid"')
-        if self.reference is None and self.fid.target == "battery" and self.model == "charging":
+        if self.reference is None and self.fid.target != "charger" and self.model == "charging":
             raise ValueError(
                 "`reference` is missing: without a thermal reference no polarisation and no "
                 "energy can be given"
             )
-        if self.start == "pseudo-pure" and self.fid.target == "charger":
+        if self.start == "pseudo-pure" and self.fid.target != "battery":
             raise ValueError(
                 "`target` of the fid must be battery after a pseudo-pure start: energies count "
                 "from the battery's ground level"
+            )
+        if self.start == "pseudo-pure" and self.discharge:
+            raise ValueError(
+                "`discharge` needs a thermal start: its energies count from the identity level, "
+                "those of a pseudo-pure start from the ground level"
             )
         if self.fid.excitation == "none" and self.model != "nutation":
             raise ValueError(
@@ -268,6 +277,12 @@ class Protocol:
         return "pseudo-pure" if pure else "thermal"
 
     @property
+    def has_load(self) -> bool:
+        """True where a load is discharged into or read."""
+        discharged = any(isinstance(step, Discharge) for step in self.discharge)
+        return discharged or self.fid.target == "load"
+
+    @property
     def fid(self) -> ReadFid:
         """The FID of the read-out."""
         last = self.readout[-1]
@@ -303,7 +318,9 @@ class Protocol:
 
     def __str__(self) -> str:
         lines = [f"protocol {self.name}: register {self.register}, {self.spectrometer}"]
-        for section in ("prepare", "cycle", "readout"):
+        for section in ("prepare", "cycle", "discharge", "readout"):
+            if section == "discharge" and not self.discharge:
+                continue
             steps = ", ".join(type(s).KIND for s in getattr(self, section))
             times = f" x {self.cycles}" if section == "cycle" else ""
             lines.append(f"  {section}{times}: {steps or 'nothing'}")
@@ -325,7 +342,7 @@ def sweep_target(protocol: Protocol, key: str) -> tuple[str, int, str]:
         Where the key names nothing that can be swept; the message lists what can.
     """
     found: dict[str, tuple[str, int, str]] = {}
-    for section in ("prepare", "cycle"):
+    for section in ("prepare", "cycle", "discharge"):
         for position, step in enumerate(getattr(protocol, section)):
             for f in fields(step):
                 if f.name.endswith(("_s", "_hz", "_rad")) or f.name in COUNTED | {"transfer"}:

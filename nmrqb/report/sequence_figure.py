@@ -16,6 +16,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     PhaseFlip,
     PseudoPure,
@@ -140,6 +141,10 @@ class _Pen:
             case Exchange():
                 self._box(x, 1.3, f"ideal XY\n{short_time(seconds)}")
                 return 1.3
+            case LoadExchange():
+                words = f"ideal {event.quanta} quanta\nwith the load, {short_time(seconds)}"
+                self._box(x, 2.0, words)
+                return 2.0
             case DrivenExchange():
                 words = (
                     f"ideal XY, drive {event.nutation_hz:g} Hz\ndephasing "

@@ -88,6 +88,8 @@ def why_no_bound(plan: Plan) -> str | None:
     protocol = plan.protocol
     if plan.compiled.reference is None or protocol.fid.target != "battery":
         return "an error bound is stated for the battery's polarisation against a reference"
+    if protocol.discharge:
+        return "a discharge is simulated and not bounded"
     if protocol.start == "pseudo-pure":
         return "a pseudo-pure start is correlated: only the simulated verdict holds"
     if protocol.simulation.b1_points > 1 or protocol.simulation.offset_points > 1:

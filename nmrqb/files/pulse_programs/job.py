@@ -92,8 +92,8 @@ class Job:
     @property
     def nuclei(self) -> tuple[str, ...]:
         """Nuclei of the channels, the observed one first."""
-        other = self.register.center.isotope, self.register.satellite.isotope
-        return tuple(dict.fromkeys([self.acquire.nucleus, *other]))
+        others = (spin.isotope for spin in self.register.spins)
+        return tuple(dict.fromkeys([self.acquire.nucleus, *others]))
 
     @property
     def cycle(self) -> tuple[int, ...]:

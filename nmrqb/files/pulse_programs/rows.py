@@ -25,6 +25,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     PseudoPure,
     Pulse,
@@ -145,6 +146,14 @@ def _opened(events: Events) -> Events:
                     key="exchange",
                     value="ideal",
                     limit="native, hartmann-hahn, inept",
+                )
+            case LoadExchange():
+                raise LimitError(
+                    "an ideal exchange with the load exists in simulation only: use a step of kind "
+                    '"discharge" with exchange = "native" and `steps`',
+                    key="exchange",
+                    value="ideal",
+                    limit="native",
                 )
             case DrivenExchange():
                 raise LimitError(

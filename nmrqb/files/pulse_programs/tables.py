@@ -13,7 +13,7 @@ from nmrqb.files.pulse_programs.text import plain, seconds
 from nmrqb.files.pulse_programs.varian_writer import CALIBRATED as VARIAN_CALIBRATED
 from nmrqb.files.pulse_programs.varian_writer import VarianWriter
 from nmrqb.sequence.events import Inversion, Pulse, SimultaneousPulses, SpinLock
-from nmrqb.spins.register import Species
+from nmrqb.spins.register import Load, Species
 
 CALIBRATE = "calibrate"
 
@@ -187,7 +187,7 @@ def _calibration(job: Job, nucleus: str) -> str:
     )
 
 
-def _species(job: Job, nucleus: str) -> Species:
+def _species(job: Job, nucleus: str) -> Species | Load:
     return job.register.species(nucleus)
 
 

@@ -49,7 +49,13 @@ class VarianWriter:
         self.job, self.tick_s = job, job.spectrometer.tick_s
         self.channel = {n: k for k, n in enumerate(job.nuclei)}
         if len(self.channel) > len(CALIBRATED):
-            raise LimitError(f"a program has at most {len(CALIBRATED)} channels")
+            raise LimitError(
+                f"a program for VnmrJ has {len(CALIBRATED)} channels, but this protocol needs "
+                f"{len(self.channel)}: {', '.join(self.channel)}",
+                key="channels",
+                value=str(len(self.channel)),
+                limit=f"at most {len(CALIBRATED)}",
+            )
         self.varying: dict[tuple[str, Ticks], str] = {}
         self.sites: set[int] = set()
         self.meaning: dict[str, str] = {}
