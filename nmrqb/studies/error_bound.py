@@ -91,9 +91,12 @@ def why_no_bound(plan: Plan) -> str | None:
     if protocol.discharge:
         return "a discharge is simulated and not bounded"
     if protocol.start == "pseudo-pure":
-        return "a pseudo-pure start is correlated: only the simulated verdict holds"
+        return "a pseudo-pure start is correlated: only the verdict holds"
     if protocol.simulation.b1_points > 1 or protocol.simulation.offset_points > 1:
-        return "over a sample whose fields differ only the simulated verdict holds"
+        return "over a sample whose fields differ only the verdict holds"
+    again = max(protocol.at(row).cycles for row in range(protocol.rows)) > 1
+    if again and any(isinstance(step, Inept) for step in protocol.cycle):
+        return "a repeated INEPT turns the order that earlier ones left: only the verdict holds"
     leaves = (ExchangeStep, Inept, DrivenExchangeStep, Echo, PulseStep)
     steps = [*protocol.cycle, protocol.readout[0]]
     for k, step in enumerate(protocol.cycle):
@@ -124,17 +127,12 @@ def error_bound(plan: Plan) -> ErrorBound:
     place = 0 if register.center.role == "battery" else 1
     equilibria = (register.battery_equilibrium, register.charger_equilibrium)
     start = np.array([*(equilibria if place == 0 else equilibria[::-1]), 1.0])
-    leak = plan.spectrometer.crusher_residual * math.sqrt(register.satellites)
-    slowest = max(register.center.t2_s.value, register.satellite.t2_s.value)
-    kept = math.exp(-_waited(plan) / slowest)
+    leak = _Leak.of(plan)
     by_cause = {}
     for k, rung in enumerate(rungs[1:], start=1):
-        left = leak if rung.cause == "field and tips" else 0.0
+        left = leak if rung.cause == "field and tips" else _Leak(0.0, 0.0)
         by_cause[rung.cause] = np.array(
-            [
-                _bound(start, maps[k - 1].parts(row), maps[k].parts(row), left, kept)[place]
-                for row in rows
-            ]
+            [_bound(start, maps[k - 1].parts(row), maps[k].parts(row), left)[place] for row in rows]
         )
     again = np.array([plan.protocol.at(row).cycles > 1 for row in rows])
     share = _SECOND_ORDER + MEMORY * surviving_order(plan) * again
@@ -226,16 +224,37 @@ def _split(body: Events) -> tuple[Events, Events]:
     return body[: last + 1], body[last + 1 :]
 
 
-def _bound(start: Array, above: _Parts, here: _Parts, leak: float, kept: float) -> Array:
-    """Return the bound of one cause for (centre, satellite), shape (2,).
+@dataclass(frozen=True, slots=True)
+class _Leak:
+    """Coherence of unit polarisation that imperfect crushers leave for the next exchange."""
 
-    `leak` is the coherence that a crusher leaves of unit polarisation, `kept` what of it the waits
-    of a cycle keep.
-    """
+    first: float
+    again: float
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Leak:
+        """Return what the preparation leaves, and what every cycle does.
+
+        Undriven exchange turns only its own heteronuclear zero-quantum coherence, half of a
+        difference of polarisations, back into polarisation; a drive turns every coherence.
+        """
+        residual, register = plan.spectrometer.crusher_residual, plan.register
+        rates = [1.0 / register.center.t2_s.value, 1.0 / register.satellite.t2_s.value]
+        waited = _waited(plan)
+        if not any(isinstance(step, _MIXES) for step in plan.protocol.cycle):
+            return cls(0.0, 0.5 * residual * math.exp(-waited * sum(rates)))
+        largest = residual * math.sqrt(register.satellites)
+        return cls(largest, largest * math.exp(-waited * min(rates)))
+
+
+def _bound(start: Array, above: _Parts, here: _Parts, leak: _Leak) -> Array:
+    """Return the bound of one cause for (centre, satellite), shape (2,)."""
     y = above.before @ start
-    kicks = [np.abs((here.before - above.before) @ start)[:2] + leak * np.abs(start[:2]).max()]
+    kicks = [
+        np.abs((here.before - above.before) @ start)[:2] + leak.first * np.abs(start[:2]).max()
+    ]
     for _ in range(min(here.count, _MOST_CYCLES)):
-        kicks.append(np.abs((here.body - above.body) @ y)[:2] + leak * kept * np.abs(y[:2]).max())
+        kicks.append(np.abs((here.body - above.body) @ y)[:2] + leak.again * np.abs(y[:2]).max())
         y = above.body @ y
     # kick k passes through all later cycles
     error, power = np.zeros(2), np.eye(2)
