@@ -137,7 +137,8 @@ def smallest_singular_value_log(batteries: int, drive_over_coupling: float) -> f
     def inverse(vector: Array) -> Array:
         # y_k = sum_(m >= k) x_m prod_(k < j <= m) (lambda_j/F)/F, all in logarithms
         sums: Array = np.logaddexp.accumulate((vector + products)[::-1])[::-1]
-        return sums - products - np.log(f)
+        result: Array = sums - products - np.log(f)
+        return result
 
     vector, last = np.zeros(n + 1), np.inf
     while True:
