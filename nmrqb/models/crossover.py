@@ -48,11 +48,21 @@ def confinement_batteries(drive_over_coupling: float) -> float:
     return 4.0 * crossover_batteries(drive_over_coupling)
 
 
-def confined_energy(batteries: int, drive_over_coupling: float) -> float:
-    """Return E/(N omega) that many batteries reach before they tunnel.
+def contour_energy(relative_batteries: float) -> float:
+    """Return E/(N omega) on the contour |K| = F of a star of N = `relative_batteries` N_e.
 
-    The mean of x on the contour |K| = F: 1/2 for N <= N_e, else
-    [1 - pi/(2 K(m))]/2 with the complete elliptic integral K of the parameter m = N_e/N.
+    The mean of x on the contour: 1/2 for N <= N_e, else [1 - pi/(2 K(m))]/2 with the complete
+    elliptic integral K of the parameter m = N_e/N.
+    """
+    if not relative_batteries > 0.0:
+        raise ValueError(f"`relative_batteries` must be positive, but is {relative_batteries}")
+    if relative_batteries <= 1.0:
+        return 0.5
+    return float(0.5 - np.pi / (4.0 * ellipk(1.0 / relative_batteries)))
+
+
+def confined_energy(batteries: int, drive_over_coupling: float) -> float:
+    """Return E/(N omega) that many batteries reach before they tunnel: that of their contour.
 
     Parameters
     ----------
@@ -62,10 +72,7 @@ def confined_energy(batteries: int, drive_over_coupling: float) -> float:
         F/g > 0.
     """
     _checked(batteries, drive_over_coupling)
-    parameter = confinement_batteries(drive_over_coupling) / batteries
-    if parameter >= 1.0:
-        return 0.5
-    return float(0.5 - np.pi / (4.0 * ellipk(parameter)))
+    return contour_energy(batteries / confinement_batteries(drive_over_coupling))
 
 
 def plateau_energy(batteries: int, drive_over_coupling: float) -> float:
@@ -128,7 +135,9 @@ def smallest_singular_value_log(batteries: int, drive_over_coupling: float) -> f
     n, f = batteries, drive_over_coupling
     if n <= crossover_batteries(f):
         diagonal, off, _ = folded_drive(n, f, 1.0 / np.sqrt(n))
-        roots = scipy.linalg.eigvalsh_tridiagonal(diagonal, off)
+        # without its last element A has pairs +-mu; that element moves at most one root across zero
+        middle = (max(0, (n + 1) // 2 - 2), min(n, (n + 1) // 2 + 2))
+        roots = scipy.linalg.eigvalsh_tridiagonal(diagonal, off, select="i", select_range=middle)
         return float(np.log(np.min(np.abs(roots))))
     m = np.arange(1.0, n + 1.0)
     steps = (np.log(m) + np.log(n - m + 1.0) - np.log(n)) / 2.0 - np.log(f)
