@@ -152,7 +152,7 @@ def gap_width(drive_over_coupling: float) -> float:
 
 def _trapped_width(drive_over_coupling: float) -> float:
     edge = np.sqrt(crossover.confinement_batteries(drive_over_coupling))
-    roots = np.linspace(edge - 2.5, edge + 2.5, 41)
+    roots = np.linspace(edge - 2.5, edge + 2.5, 21)
     counts = np.unique(np.round(roots**2)).astype(int)
     shares = np.array([crossover.trapped_weight(int(n), drive_over_coupling) for n in counts])
     # the share is a staircase of levels that pass the saddle: its running maximum never falls
