@@ -168,7 +168,7 @@ def _label_log_axis(axis: Axis) -> None:
 
     low, high = sorted(axis.get_view_interval())
     axis.set_minor_formatter(NullFormatter())
-    if high < 150.0 * low and 0.05 < low and high < 2e4:
+    if high < 150.0 * low and low > 0.05 and high < 2e4:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FormatStrFormatter("%g"))
 

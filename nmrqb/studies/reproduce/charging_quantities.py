@@ -80,15 +80,14 @@ def charging_exponent(
     times = [of(replace(star, batteries=int(n)), definition) for n in counts]
     exponent, offset = np.polyfit(np.log(counts), np.log(times), 1)
     if errors == "absolute":
-        scale = max(times)
-        found = least_squares(
-            lambda p: (np.exp(p[1]) * counts ** p[0] - np.array(times)) / scale,
-            (exponent, offset),
-            xtol=1e-14,
-            ftol=1e-14,
-            gtol=1e-14,
-        )
-        exponent, offset = found.x
+        scaled = np.array(times) / max(times)
+
+        def residuals(p: Array) -> Array:
+            return np.asarray(np.exp(p[1]) * counts ** p[0] - scaled, dtype=np.float64)
+
+        start = (exponent, offset - np.log(max(times)))
+        found = least_squares(residuals, start, xtol=1e-14, ftol=1e-14, gtol=1e-14)
+        exponent, offset = found.x[0], found.x[1] + np.log(max(times))
     return float(exponent if parameter == "exponent" else np.exp(offset))
 
 
