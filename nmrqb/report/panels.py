@@ -15,6 +15,7 @@ from nmrqb.units import FILE_CONFIG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
@@ -57,6 +58,7 @@ class DrawnCurve:
     Attributes
     ----------
     x, y : ndarray, shape (points,)
+        x empty: a level at y[0] across the panel.
     label : str
         Empty: not in the legend.
     style : {"line", "dashed", "dotted", "points", "line-points", "bars"}
@@ -126,10 +128,13 @@ def _draw_panel(ax: Axes, panel: DrawnPanel) -> None:
     bars = sum(curve.style == "bars" for curve in panel.curves)
     drawn_bars = 0
     for k, curve in enumerate(panel.curves):
-        colour = COLOURS[(k if curve.colour is None else curve.colour) % len(COLOURS)]
-        marker = _MARKERS[k % len(_MARKERS)]
+        place = (k if curve.colour is None else curve.colour) % len(COLOURS)
+        colour, marker = COLOURS[place], _MARKERS[place]
         label = curve.label or None
-        if curve.style == "bars":
+        if len(curve.x) == 0:
+            line = _LINES.get(curve.style, "-")
+            ax.axhline(float(curve.y[0]), linestyle=line, color=colour, linewidth=1.0, label=label)
+        elif curve.style == "bars":
             step = float(np.min(np.diff(curve.x))) if len(curve.x) > 1 else 1.0
             width = 0.8 * step / bars
             offset = (drawn_bars - (bars - 1) / 2.0) * width
@@ -150,8 +155,22 @@ def _draw_panel(ax: Axes, panel: DrawnPanel) -> None:
     ax.set_xlabel(frame.x_label, fontsize=9)
     ax.set_ylabel(frame.y_label, fontsize=9)
     ax.tick_params(labelsize=8)
+    for axis, scale in ((ax.xaxis, frame.x_scale), (ax.yaxis, frame.y_scale)):
+        if scale == "log":
+            _label_log_axis(axis)
     if any(curve.label for curve in panel.curves):
         ax.legend(frameon=False, fontsize=7.5, loc=frame.legend)
+
+
+def _label_log_axis(axis: Axis) -> None:
+    """Label a short logarithmic axis 1, 2, 5, 10 instead of by powers of ten alone."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_minor_formatter(NullFormatter())
+    if high < 150.0 * low and low > 0.05 and high < 2e4:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
 
 
 def _draw_map(ax: Axes, shown: DrawnMap) -> None:

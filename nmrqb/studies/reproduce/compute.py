@@ -145,7 +145,9 @@ def _row(row: Row) -> ComputedRow:
 
 def _curve(curve: Curve, key: str, entry: Entry, gaps: list[str]) -> DrawnCurve:
     known = QUANTITIES[curve.quantity]
-    if curve.along is None:
+    if curve.along is None and known.kind == "number":
+        x, y = np.zeros(0), _level(curve, known, key, entry)
+    elif curve.along is None:
         x, y = _whole(curve, known, key, entry)
     else:
         x = curve.along.array()
@@ -167,6 +169,13 @@ def _map(wanted: Map, key: str, entry: Entry, gaps: list[str]) -> DrawnMap:
         _along(wanted, {wanted.along_y.key: v}, wanted.along_x, where, gaps) for v in y.tolist()
     ]
     return DrawnMap(x=x, y=y, z=np.array(rows), label=wanted.label)
+
+
+def _level(asked: Asked, known: Quantity, key: str, entry: Entry) -> Array:
+    try:
+        return np.array([known.number(asked.star, asked.given())])
+    except ValueError as error:
+        raise InputError(str(error), file=entry.name, key=key) from None
 
 
 def _whole(asked: Asked, known: Quantity, key: str, entry: Entry) -> tuple[Array, ...]:

@@ -20,7 +20,9 @@ from nmrqb.studies.reproduce.table import QUANTITIES
 from nmrqb.units import FILE_CONFIG
 
 Array = NDArray[np.float64]
-Cause = Literal["window", "definition", "finite time", "misprint", "approximation"]
+Cause = Literal[
+    "window", "definition", "finite time", "misprint", "approximation", "not identifiable"
+]
 
 #: most points of one axis
 MOST_POINTS = 2000
@@ -38,7 +40,8 @@ class Axis:
     values : tuple of float
         Listed, or else
     start, stop, points, spacing
-        both ends, their number, "linear" or "log".
+        both ends, their number, "linear", "log" or "log-whole" (rounded to whole numbers, each
+        once).
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -48,7 +51,7 @@ class Axis:
     start: float | None = None
     stop: float | None = None
     points: int = 100
-    spacing: Literal["linear", "log"] = "linear"
+    spacing: Literal["linear", "log", "log-whole"] = "linear"
 
     def __post_init__(self) -> None:
         listed, ends = self.values is not None, (self.start, self.stop)
@@ -63,8 +66,10 @@ class Axis:
         numbers = self.values if self.values is not None else ends
         if not all(v is not None and math.isfinite(v) for v in numbers):
             raise ValueError(f"values along `{self.key}` must be finite")
-        if self.spacing == "log" and not listed and min(v or 0.0 for v in ends) <= 0.0:
-            raise ValueError("`start` and `stop` must be positive where `spacing` is log")
+        if self.spacing != "linear" and not listed and min(v or 0.0 for v in ends) <= 0.0:
+            raise ValueError(
+                f"`start` and `stop` must be positive where `spacing` is {self.spacing}"
+            )
 
     def array(self) -> Array:
         """Return the values, shape (points,)."""
@@ -72,8 +77,10 @@ class Axis:
             return np.array(self.values, dtype=np.float64)
         assert self.start is not None
         assert self.stop is not None
-        spaced = np.geomspace if self.spacing == "log" else np.linspace
-        return np.asarray(spaced(self.start, self.stop, self.points), dtype=np.float64)
+        if self.spacing == "linear":
+            return np.linspace(self.start, self.stop, self.points)
+        spaced = np.geomspace(self.start, self.stop, self.points)
+        return np.unique(np.rint(spaced)) if self.spacing == "log-whole" else spaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve(Asked):
-    """A number along an axis, or a profile."""
+    """A number along an axis, a number alone (a level across the panel), or a profile."""
 
     __pydantic_config__ = FILE_CONFIG
 
@@ -145,7 +152,8 @@ class Row(Asked):
         |computed - published| up to which they agree.
     tolerance_reason : str
     cause : str or None
-        Of a disagreement: "window", "definition", "finite time", "misprint", "approximation".
+        Of a disagreement: "window", "definition", "finite time", "misprint", "approximation",
+        "not identifiable".
     explanation : str
         In words.
     """
@@ -294,11 +302,12 @@ def _check(
             known.checked(name, value)
         except ValueError as error:
             wrong(f"arguments.{name}", str(error), value)
-    wanted = known.kind == "number" and whole != "number"
     swept = []
     for name, axis in axes.items():
-        if (axis is not None) != wanted:
-            wrong(name, "is missing" if wanted else f"{known.name} has its own axis")
+        if axis is not None and known.kind != "number":
+            wrong(name, f"{known.name} has its own axis")
+        elif axis is None and known.kind == "number" and whole == "map":
+            wrong(name, "is missing")
         elif axis is not None:
             swept.append(axis.key)
             _check_axis(asked, known, axis, lambda m, v, n=name: wrong(n, m, v))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.models.dephased_star import DephasedStar
+from nmrqb.models.large_star import locked_energy_bound as bound_of_locked_energy
 from nmrqb.models.large_star import locked_energy_limit as limit_of_locked_energy
 from nmrqb.studies.reproduce.quantity import Quantity
 
@@ -44,15 +45,40 @@ def locked_energy_fit(star: DephasedStar, first: int, last: int) -> float:
     return float(np.sum(loss / counts) / np.sum(1.0 / counts**2))
 
 
+def one_minus_a_over_n(batteries: int, a: float) -> float:
+    """The published form 1 - a/N with a given a."""
+    return 1.0 - a / batteries
+
+
 def locked_energy_limit(drive_over_coupling: float) -> float:
     """a(inf) = lim N (1 - W/E), Kac normalisation, in closed form."""
     return limit_of_locked_energy(drive_over_coupling)
 
 
-def steady_populations(star: DephasedStar) -> tuple[Array, Array]:
-    """Probability of n excitations in the steady state, against n."""
-    populations = star.steady_state().populations
-    return np.arange(float(len(populations))), populations
+def printed_number(value: float) -> float:
+    """A printed number, to be drawn as a level."""
+    return value
+
+
+def locked_energy_bound(batteries: int) -> float:
+    """Largest a_N of any state of the symmetric sector with E = N omega/2: 2 N/(N + 1)."""
+    return 2.0 * bound_of_locked_energy(batteries)
+
+
+def passive_energy(star: DephasedStar) -> float:
+    """E - W of the steady state, locked in all batteries together."""
+    return star.steady_state().passive_energy
+
+
+def passive_energy_bound(batteries: int) -> float:
+    """Largest E - W of any state of the symmetric sector: omega N/(N + 1)."""
+    return bound_of_locked_energy(batteries)
+
+
+def locked_over_delta(star: DephasedStar) -> float:
+    """a_N/delta_N with delta_N = 1 - r_1 from the largest eigenvalue r_1 of rho_B."""
+    top = float(np.linalg.eigvalsh(star.steady_state().matrix)[-1])
+    return locked_energy(star) / (1.0 - top)
 
 
 _EXACT = "exact solution by singular values; rounding below 1e-9"
@@ -64,6 +90,11 @@ QUANTITIES = (
     Quantity.of(
         locked_energy_fit, "1", "exact points; what it means is set by the window, not by an error"
     ),
+    Quantity.of(one_minus_a_over_n, "1", "as printed"),
+    Quantity.of(printed_number, "1", "as printed"),
     Quantity.of(locked_energy_limit, "1", "closed form; rounding only"),
-    Quantity.of(steady_populations, "1", _EXACT, kind="profile"),
+    Quantity.of(locked_energy_bound, "1", "closed form; rounding only"),
+    Quantity.of(passive_energy, "omega", _EXACT),
+    Quantity.of(passive_energy_bound, "omega", "closed form; rounding only"),
+    Quantity.of(locked_over_delta, "1", _EXACT),
 )

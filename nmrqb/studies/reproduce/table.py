@@ -6,17 +6,18 @@ from nmrqb.studies.reproduce import (
     charging_quantities,
     crossover_quantities,
     experiment_quantities,
+    nmr_quantities,
+    state_quantities,
     steady_quantities,
 )
 from nmrqb.studies.reproduce.quantity import Quantity
 
-QUANTITIES: dict[str, Quantity] = {
-    q.name: q
-    for module in (
-        steady_quantities,
-        charging_quantities,
-        crossover_quantities,
-        experiment_quantities,
-    )
-    for q in module.QUANTITIES
-}
+_MODULES = (
+    steady_quantities,
+    state_quantities,
+    charging_quantities,
+    nmr_quantities,
+    crossover_quantities,
+    experiment_quantities,
+)
+QUANTITIES: dict[str, Quantity] = {q.name: q for module in _MODULES for q in module.QUANTITIES}
