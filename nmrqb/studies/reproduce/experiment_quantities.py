@@ -46,11 +46,6 @@ def charging_seconds(star: DephasedStar, coupling_hz: float) -> float:
     return float(time * star.collective_coupling / (np.pi * coupling_hz))
 
 
-def level(value: float, at: float) -> float:  # noqa: ARG001 (the abscissa of the drawn line)
-    """A given number at every abscissa, drawn for comparison."""
-    return value
-
-
 def price_minutes(
     register: str,
     batteries: int,
@@ -127,7 +122,6 @@ QUANTITIES = (
     Quantity.of(charging_time_decades, "log10(1/g)", "as the charging time"),
     Quantity.of(quality_against_speed, "1", "exact modes and states", kind="profile"),
     Quantity.of(charging_seconds, "s", "exact modes"),
-    Quantity.of(level, "of the panel", "given, not computed"),
     Quantity.of(price_minutes, "min", _PRICE),
     Quantity.of(pseudo_pure_share, "1", "closed form"),
     Quantity.of(remembered_point, "eps", _CYCLES),

@@ -7,6 +7,7 @@ from nmrqb.studies.reproduce import (
     crossover_quantities,
     experiment_quantities,
     nmr_quantities,
+    pair_quantities,
     state_quantities,
     steady_quantities,
 )
@@ -17,6 +18,7 @@ _MODULES = (
     state_quantities,
     charging_quantities,
     nmr_quantities,
+    pair_quantities,
     crossover_quantities,
     experiment_quantities,
 )
