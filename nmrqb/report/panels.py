@@ -48,7 +48,9 @@ class Frame:
     y_scale: Scale = "linear"
     x_limits: tuple[float, float] | None = None
     y_limits: tuple[float, float] | None = None
-    legend: Literal["best", "upper left", "upper right", "lower left", "lower right"] = "best"
+    legend: Literal["best", "upper left", "upper right", "lower left", "lower right", "none"] = (
+        "best"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,8 @@ def save_figure(picture: Figure, stem: Path) -> None:
 
 
 def _draw_panel(ax: Axes, panel: DrawnPanel) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     frame = panel.frame
     ax.set_xscale(frame.x_scale)
     ax.set_yscale(frame.y_scale)
@@ -158,7 +162,11 @@ def _draw_panel(ax: Axes, panel: DrawnPanel) -> None:
     for axis, scale in ((ax.xaxis, frame.x_scale), (ax.yaxis, frame.y_scale)):
         if scale == "log":
             _label_log_axis(axis)
-    if any(curve.label for curve in panel.curves):
+    x = np.concatenate([np.zeros(0), *(curve.x for curve in panel.curves)])
+    if frame.x_scale == "linear" and len(x) and (x == np.rint(x)).all() and np.ptp(x) > 2.0:
+        # numbers of batteries, chargers, loads: no ticks between them
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if frame.legend != "none" and any(curve.label for curve in panel.curves):
         ax.legend(frameon=False, fontsize=7.5, loc=frame.legend)
 
 
