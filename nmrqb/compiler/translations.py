@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -265,15 +266,23 @@ class Translator:
         The integral of share(theta_S) share(theta_I) over the angles turned so far: half of the
         length where both pulses are equally long.
         """
-        whole = max(pulse.ticks for pulse in pulses.pulses)
-        steps = 2000
-        middle = (np.arange(steps) + 0.5) * whole / steps
-        product = np.ones(steps)
-        for pulse in pulses.pulses:
-            begin = (whole - pulse.ticks) / 2.0
-            angle = pulse.angle_rad * np.clip((middle - begin) / pulse.ticks, 0.0, 1.0)
-            product = product * share(angle)
-        return float(product.mean()) * whole * self.spectrometer.tick_s
+        turns = tuple((pulse.ticks, pulse.angle_rad) for pulse in pulses.pulses)
+        return _coupled_ticks(turns, share) * self.spectrometer.tick_s
 
     def _seconds(self, event: Event) -> float:
         return event.ticks * self.spectrometer.tick_s
+
+
+@lru_cache(maxsize=256)
+def _coupled_ticks(
+    turns: tuple[tuple[int, float], ...], share: Callable[[NDArray[np.float64]], Any]
+) -> float:
+    """Return for how many ticks a coupling acts during pulses of (ticks, angle) with one middle."""
+    whole = max(ticks for ticks, _ in turns)
+    steps = 2000
+    middle = (np.arange(steps) + 0.5) * whole / steps
+    product = np.ones(steps)
+    for ticks, angle_rad in turns:
+        begin = (whole - ticks) / 2.0
+        product = product * share(angle_rad * np.clip((middle - begin) / ticks, 0.0, 1.0))
+    return float(product.mean()) * whole

@@ -23,6 +23,8 @@ from nmrqb.quantum.star import StarSpace
 Array = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
+#: rotations of stars up to this many satellites are kept as matrices (35 x 35 for 4)
+_KEPT_SATELLITES = 4
 #: angles closer than this to a multiple of 90 degrees are taken as that multiple
 _EXACT = 1e-14
 
@@ -73,6 +75,9 @@ class SatelliteRotations:
     _order: NDArray[np.int64] = field(init=False, repr=False)
     _quarter: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
     _half: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
+    _matrices: dict[tuple[float, float, float], Vector] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         space, n = self.space, self.space.satellites
@@ -107,6 +112,16 @@ class SatelliteRotations:
         state : ndarray, shape (dimension,)
         euler : tuple (alpha, beta, gamma) in rad
         """
+        if self.space.satellites > _KEPT_SATELLITES:
+            return self._rotated(state, euler)
+        if euler not in self._matrices:
+            size = len(self._sorted)
+            columns = np.eye(size, dtype=np.complex128)
+            padded = [np.concatenate([c, np.zeros(3 * size)]) for c in columns]
+            self._matrices[euler] = np.array([self._rotated(c, euler)[:size] for c in padded])
+        return np.asarray((state.reshape(4, -1) @ self._matrices[euler]).ravel())
+
+    def _rotated(self, state: Vector, euler: tuple[float, float, float]) -> Vector:
         alpha, beta, gamma = euler
         parts = self._about_z(state.reshape(4, -1)[:, self._sorted], gamma)
         beta = (beta + np.pi) % (2.0 * np.pi) - np.pi

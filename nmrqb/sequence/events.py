@@ -95,16 +95,25 @@ class Inversion:
 class Crusher:
     """A gradient pulse with its recovery: only homonuclear zero-quantum order survives.
 
-    `residual` is what is left of every other order (0: an ideal crusher).
+    `residual` is what is left of every other order (0: an ideal crusher); `share` is the share of
+    the scans in which the gradient is on, the mean of which is simulated.
     """
 
     ticks: int
     residual: float = 0.0
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         _check_ticks("ticks", self.ticks, 1)
         if not 0.0 <= self.residual < 1.0:
             raise ValueError(f"`residual` must be 0 to 1, but is {self.residual}")
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"`share` must be above 0 and at most 1, but is {self.share}")
+
+    @property
+    def kept(self) -> float:
+        """What the mean over the scans keeps of every other order."""
+        return 1.0 - self.share * (1.0 - self.residual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +383,8 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
                 )
             case Crusher():
                 rest = f", residual {event.residual:g}" if event.residual else ""
+                if event.share < 1.0:
+                    rest += f", in {100.0 * event.share:.4g} % of the scans"
                 lines.append(f"{indent}crusher gradient {length}{rest}")
             case Saturation():
                 lines.append(f"{indent}saturation of {event.nucleus} {length}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -73,6 +73,8 @@ class StarDynamics:
     conditions : Conditions
     relaxes : bool
         False switches T1, T2 and cross-relaxation of every spin off.
+    quiet_segments : bool
+        True switches them off inside segments only: what a translation does by itself.
     """
 
     register: SpinRegister
@@ -80,10 +82,15 @@ class StarDynamics:
     polarisation: float = 1.0
     conditions: Conditions = NOMINAL
     relaxes: bool = True
+    quiet_segments: bool = False
     space: StarSpace = field(init=False, repr=False)
     generators: StarGenerators = field(init=False, repr=False)
     _rotations: SatelliteRotations | None = field(init=False, repr=False, default=None)
     _orders: NDArray[np.int64] = field(init=False, repr=False)
+    _quiet: StarDynamics | None = field(init=False, repr=False, default=None)
+    _center_rotations: dict[tuple[float, float, float], Vector] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self.space = StarSpace(self.register.satellites)
@@ -109,7 +116,7 @@ class StarDynamics:
         Free evolution is gathered over delays and the ends of pulses and applied at once.
         """
         pending = _Pending()
-        for event in _flat(events):
+        for event in _flat(events, opened=not self.quiet_segments):
             seconds = event.ticks * tick_s
             match event:
                 case Delay() if self.register.charger.recovery is None:
@@ -120,7 +127,7 @@ class StarDynamics:
                     state, pending = self._pulsed(state, pending, event.pulses, tick_s)
                 case Crusher():
                     # a gradient commutes with free precession: what it kills never comes back
-                    state = self.space.crush(self._settled(state, pending), event.residual)
+                    state = self.space.crush(self._settled(state, pending), event.kept)
                     pending = _Pending(seconds, seconds)
                 case PhaseFlip():
                     state, pending = self._settled(state, pending), _Pending()
@@ -157,6 +164,11 @@ class StarDynamics:
                 return self._locked(state, event, seconds)
             case Saturation():
                 return self._saturated(state, event, seconds)
+            case Segment():
+                # met here only where segments are quiet
+                if self._quiet is None:
+                    self._quiet = replace(self, relaxes=False, quiet_segments=False)
+                return self._quiet.apply(event.body, state, seconds / event.ticks)
             case PseudoPure():
                 pure = self.space.state(event.sign, event.sign, "exact")
                 # without the identity no thermal polarisation grows: it cancels in the difference
@@ -261,12 +273,17 @@ class StarDynamics:
         self, isotope: str, euler: tuple[float, float, float]
     ) -> Callable[[Vector], Vector]:
         if isotope == self.register.center.isotope:
-            matrix = op.euler_rotation(euler)
+            matrix = self._center_rotation(euler)
             return lambda v: np.asarray((matrix @ v.reshape(4, -1)).ravel())
         if self._rotations is None:
             self._rotations = SatelliteRotations(self.space)
         rotations = self._rotations
         return lambda v: rotations.rotate(v, euler)
+
+    def _center_rotation(self, euler: tuple[float, float, float]) -> Vector:
+        if euler not in self._center_rotations:
+            self._center_rotations[euler] = op.euler_rotation(euler)
+        return self._center_rotations[euler]
 
     def _inverted(self, state: Vector, event: Inversion) -> Vector:
         self.register.species(event.nucleus)
@@ -315,13 +332,13 @@ class _Pending:
         return _Pending(self.coupled_s + coupled_s, self.offset_s + offset_s)
 
 
-def _flat(events: tuple[Event, ...]) -> Iterator[Event]:
-    """Yield the events with loops run and segments opened."""
+def _flat(events: tuple[Event, ...], *, opened: bool = True) -> Iterator[Event]:
+    """Yield the events with loops run and, where `opened`, segments opened."""
     for event in events:
         if isinstance(event, Loop):
             for _ in range(event.count):
-                yield from _flat(event.body)
-        elif isinstance(event, Segment):
+                yield from _flat(event.body, opened=opened)
+        elif isinstance(event, Segment) and opened:
             yield from _flat(event.body)
         else:
             yield event

@@ -81,6 +81,8 @@ class StarSimulator:
     relaxes : bool
         False switches T1, T2 and cross-relaxation of every spin off, to see what a sequence does
         by itself.
+    quiet_segments : bool
+        True switches them off inside segments only.
     """
 
     register: SpinRegister
@@ -88,6 +90,7 @@ class StarSimulator:
     polarisation: float = 1.0
     conditions: Conditions = NOMINAL
     relaxes: bool = True
+    quiet_segments: bool = False
     dynamics: StarDynamics = field(init=False, repr=False)
     _states: dict[object, tuple[NDArray[np.int64], Vector]] = field(
         init=False, repr=False, default_factory=dict
@@ -95,7 +98,12 @@ class StarSimulator:
 
     def __post_init__(self) -> None:
         self.dynamics = StarDynamics(
-            self.register, self.equilibrium, self.polarisation, self.conditions, self.relaxes
+            self.register,
+            self.equilibrium,
+            self.polarisation,
+            self.conditions,
+            self.relaxes,
+            self.quiet_segments,
         )
 
     def simulate(self, sequence: PulseSequence) -> SimulatedSequence:
@@ -202,20 +210,19 @@ class StarSimulator:
     def transfer(self, event: Event, tick_s: float) -> Array:
         """Return what an event followed by a crusher does to (centre, mean satellite) z.
 
-        Shape (2, 2), for uncorrelated spins and to first order in eps: column k is the result of
-        polarisation 1 of species k alone.
+        Shape (2, 3), for uncorrelated spins and to first order in eps: column k < 2 is the result
+        of polarisation 1 of species k alone, column 2 what relaxation adds.
         """
-        columns = []
-        for start in ((1.0, 0.0), (0.0, 1.0)):
-            state = self.dynamics.space.state(*start, "linear")
-            state = self.dynamics.space.crush(self.dynamics.apply((event,), state, tick_s))
-            columns.append(
-                [
-                    self.dynamics.space.bloch_center(state)[2],
-                    self.dynamics.space.bloch_satellite(state)[2],
-                ]
-            )
-        return np.array(columns).T
+        added, *results = (
+            self._z_after(event, start, tick_s) for start in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+        )
+        return np.array([*(z - added for z in results), added]).T
+
+    def _z_after(self, event: Event, start: tuple[float, float], tick_s: float) -> Array:
+        space = self.dynamics.space
+        state = self.dynamics.apply((event,), space.state(*start, "linear"), tick_s)
+        state = space.crush(state)
+        return np.array([space.bloch_center(state)[2], space.bloch_satellite(state)[2]])
 
     def _battery_z(self, state: Vector) -> float:
         return self.dynamics.bloch(state, self.register.battery.isotope)[2]

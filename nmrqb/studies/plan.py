@@ -260,12 +260,12 @@ def make_closed_map(plan: Plan) -> ClosedMap:
     alone = StarSimulator(plan.register, relaxes=False)
     tick_s = plan.spectrometer.tick_s
     sequences = [*plan.compiled.sequences, *([r] if (r := plan.compiled.reference) else [])]
-    found = {}
+    found: dict[Event, Array] = {}
     for events in (plan.compiled.cycle, *(s.events for s in sequences)):
         for segment in _segments(events):
             if segment not in found:
                 found[segment] = alone.transfer(segment, tick_s)
-    return ClosedMap(register=plan.register, tick_s=tick_s, segments=found)
+    return ClosedMap(register=plan.register, tick_s=tick_s, measured=found)
 
 
 def _segments(events: tuple[Event, ...]) -> Iterator[Segment]:

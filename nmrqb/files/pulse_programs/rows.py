@@ -144,6 +144,14 @@ def _opened(events: Events) -> Events:
                     key="driven-exchange",
                     limit="native",
                 )
+            case Crusher() if event.share < 1.0:
+                raise LimitError(
+                    "crushers in a share of the scans need a program for each pattern, which is "
+                    "not written: the mean over scans exists in simulation only",
+                    key="by",
+                    value="poisson-crushers",
+                    limit="crushers, phase-flips",
+                )
             case PhaseFlip():
                 raise LimitError(
                     "frames that are flipped in a share of the scans need a program for each "
