@@ -141,11 +141,15 @@ def test_exponents_of_the_gap_come_to_those_of_its_scaling(rows):
     assert abs(width[2] - 1.0 / 3.0) < 2.0 * abs(width[2] - width[1])
     # corrections in N_c^(-1/3): from one pair of windows to the next they fall by 4^(-1/3)
     assert (width[2] - 1 / 3) / (width[1] - 1 / 3) == pytest.approx(4 ** (-1 / 3), abs=0.05)
+    early, late = (found[f"power of N of the width, extrapolated from F/g = {w}"]
+                   for w in ("10..40", "20..80"))  # fmt: skip
+    assert late == pytest.approx(1.0 / 3.0, abs=abs(late - early))
+    assert abs(late - early) < 0.0025
 
 
 def test_the_trapped_weight_widens_as_the_root_of_the_batteries(rows):
     found = rows("beyond_confinement")
-    late = found["power of N of the width, F/g = 4..8"]
+    late = found["power of N of the width, F/g = 3..6"]
     assert late == pytest.approx(0.5, abs=0.04)
 
 

@@ -125,6 +125,16 @@ def gap_width_exponent(first: float, last: float) -> float:
     return _width_exponent(gap_width, crossover_batteries, first, last)
 
 
+def gap_width_exponent_limit(first: float) -> float:
+    """The same extrapolated to N_c -> infinity from F/g = first to 2 first and 2 first to 4 first.
+
+    Corrections are taken as N_c^(-1/3), 1/l in units of the width.
+    """
+    near = gap_width_exponent(first, 2.0 * first)
+    far = gap_width_exponent(2.0 * first, 4.0 * first)
+    return float(far + (far - near) / (4.0 ** (1.0 / 3.0) - 1.0))
+
+
 def trapped_width_exponent(first: float, last: float) -> float:
     """Power of N_e with which the batteries between trapped weights 0.1 and 0.9 grow."""
     return _width_exponent(_trapped_width, crossover.confinement_batteries, first, last)
@@ -188,6 +198,9 @@ QUANTITIES = (
     Quantity.of(scaled_plateau, "1", "leading order in 1/N", kind="profile"),
     Quantity.of(gap_at_crossover_exponent, "1", _SLOPE),
     Quantity.of(gap_width_exponent, "1", _SLOPE),
+    Quantity.of(
+        gap_width_exponent_limit, "1", "0.002: the change from the last but one pair of windows"
+    ),
     Quantity.of(trapped_width_exponent, "1", "as above, and the staircase of levels: 0.03"),
     Quantity.of(gap_width, "1", "linear between whole numbers of batteries: 0.01"),
 )
