@@ -209,7 +209,7 @@ def paulis(spins):
 
 @pytest.mark.parametrize("transfer", [0.3, 1.0])
 def test_the_second_exchange_of_four_spins_by_hand(rows, transfer):
-    delay, t1, t2, t1_battery, p_eq = 3.0, 3.3, 3.3, 115.4, -0.1987
+    delay, t1, t2, t1_battery, p_eq = 3.0, 3.3, 3.3, 115.4, -0.19867187
     basis = list(paulis(4))
     named = dict(basis)
     z = [named[tuple(3 if j == k else 0 for j in range(4))] for k in range(4)]

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmrqb.spins.register import SpinRegister
-
-#: T1 of the slowest spin before every scan: the deviation has fallen to e^-5 = 0.7 %
-FULL_RELAXATION = 5.0
+from nmrqb.spins.register import FULL_RELAXATION, SpinRegister
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.models.closed_map import fixed_point
 from nmrqb.models.exchange import shortest_exchange
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Generator
@@ -65,6 +64,7 @@ class RememberingStar:
             raise ValueError(f"`delay_s` must be at least 0 s, but is {self.delay_s}")
         space = StarSpace(self.chargers)
         relaxation = space.relaxation(
+            # crushed after every exchange, the battery has no coherence for its T2 to act on
             SpinRelaxation(
                 t1_s=self.battery_t1_s,
                 t2_s=2.0 * self.battery_t1_s,
@@ -98,17 +98,23 @@ class RememberingStar:
         """Return the same by the closed map: chargers uncorrelated whenever an exchange starts."""
         if cycles < 1:
             raise ValueError(f"`cycles` must be at least 1, but is {cycles}")
-        p, z = self.battery_equilibrium, 1.0
-        leak = np.exp(-self.delay_s / self.battery_t1_s)
-        renewed = np.exp(-self.delay_s / self.charger_t1_s)
+        exchange, relaxation = self._closed_maps()
+        state = exchange @ np.array([self.battery_equilibrium, 1.0, 1.0])
         result = np.empty(cycles)
         for k in range(cycles):
-            moved = self.transfer * (z - p)
-            p, z = p + moved, z - moved / self.chargers
-            result[k] = p
-            p = self.battery_equilibrium + (p - self.battery_equilibrium) * leak
-            z = 1.0 + (z - 1.0) * renewed
+            result[k] = state[0]
+            state = exchange @ (relaxation @ state)
         return result
+
+    def _closed_maps(self) -> tuple[Array, Array]:
+        """Return exchange and wait as maps of (battery, mean charger, 1)."""
+        b, n = self.transfer, self.chargers
+        exchange = np.array([[1.0 - b, b, 0.0], [b / n, 1.0 - b / n, 0.0], [0.0, 0.0, 1.0]])
+        leak = float(np.exp(-self.delay_s / self.battery_t1_s))
+        kept = float(np.exp(-self.delay_s / self.charger_t1_s))
+        relaxation = np.diag([leak, kept, 1.0])
+        relaxation[:2, 2] = (1.0 - leak) * self.battery_equilibrium, 1.0 - kept
+        return exchange, relaxation
 
     def fixed_point(self) -> float:
         """Return p*, the exact polarisation after many cycles.
@@ -128,22 +134,11 @@ class RememberingStar:
 
     def closed_fixed_point(self) -> float:
         """Return p* of the closed map, the remnant of the chargers carried along."""
-        # in the cycle that reproduces itself the chargers' loss b (C - q(p* - p_eq) - p_eq)/N is
-        # renewed: C = 1 - (loss) r/(1 - r) with r = e^(-Delta/T1C), linear in C
-        leak = float(np.exp(-self.delay_s / self.battery_t1_s))
-        renewed = float(np.exp(-self.delay_s / self.charger_t1_s))
-        if renewed == 1.0:
+        if self.delay_s == 0.0:
             raise ValueError("`delay_s` must be positive for a fixed point")
-        b, p_eq = self.transfer, self.battery_equilibrium
-        low, high = (float(fixed_point(b, c, leak, p_eq)) for c in (0.0, 1.0))
-
-        def loss(level: float, p_star: float) -> float:
-            return b * (level - p_eq - (p_star - p_eq) * leak) / self.chargers
-
-        share = renewed / (1.0 - renewed)
-        at_0, at_1 = loss(0.0, low), loss(1.0, high)
-        level = (1.0 - share * at_0) / (1.0 + share * (at_1 - at_0))
-        return low + level * (high - low)
+        exchange, relaxation = self._closed_maps()
+        cycle = exchange @ relaxation
+        return float(np.linalg.solve(np.eye(2) - cycle[:2, :2], cycle[:2, 2])[0])
 
     def zero_quantum_order(self, cycles: int = 1) -> float:
         """Return the norm of the zero-quantum order over that of the deviation, after an exchange.

@@ -104,15 +104,16 @@ def zero_quantum_order(chargers: int, transfer: float) -> float:
 
 
 def _ttss(chargers: int, transfer: float, delay_s: float, charger_t2_s: float) -> RememberingStar:
-    """Return a star with the relaxation times of TTSS, 29Si charged by 1H left as they are."""
+    """Return a star with the nuclei and T1 of TTSS: 29Si charged by 1H left as they are."""
+    register = read_register("ttss")
     return RememberingStar(
         chargers=chargers,
         transfer=transfer,
         delay_s=delay_s,
-        charger_t1_s=3.3,
+        charger_t1_s=register.charger.t1_s.value,
         charger_t2_s=charger_t2_s,
-        battery_t1_s=115.4,
-        battery_equilibrium=-0.1987,
+        battery_t1_s=register.battery.t1_s.value,
+        battery_equilibrium=register.battery_equilibrium,
     )
 
 

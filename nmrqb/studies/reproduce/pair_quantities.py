@@ -16,10 +16,12 @@ from nmrqb.studies.reproduce.quantity import Quantity
 Array = NDArray[np.float64]
 
 
-def pair_ergotropy(drive_over_coupling: float, four: Literal["kept", "lost"] = "kept") -> float:
-    """W(inf) = x/(1 + 4 x^2) of one qubit pair, x = F/g, or the printed form that lost its 4."""
+def pair_ergotropy(
+    drive_over_coupling: float, form: Literal["derived", "printed"] = "derived"
+) -> float:
+    """W(inf) = x/(1 + 4 x^2) of one qubit pair, x = F/g; printed without its 4."""
     x = drive_over_coupling
-    return x / (1.0 + (4.0 if four == "kept" else 1.0) * x * x)
+    return x / (1.0 + (4.0 if form == "derived" else 1.0) * x * x)
 
 
 def dephasing_estimate(
