@@ -295,10 +295,16 @@ class StepCompiler:
         return Exchange(ticks=ticks, relaxes=step.relax_during_exchange)
 
     def _dephased(self, step: DrivenExchangeStep, key: str) -> Segment:
+        register = self.register
+        if register.satellites > 1 and register.center.role == "battery":
+            self.warnings.append(
+                f"{key}: flips and crushers dephase all {register.satellites} chargers together, "
+                "by one field; the target dephases each by its own"
+            )
         crusher = self.make.crusher()
-        g = math.pi * abs(self.register.coupling_hz.value)
+        g = math.pi * abs(register.coupling_hz.value)
         if step.by == "auto":
-            choice = choose(step, self.register, crusher.ticks * self.spectrometer.tick_s)
+            choice = choose(step, register, crusher.ticks * self.spectrometer.tick_s)
             self.choices.append(f"{key}: {choice.reason}")
             step = choice.step
 

@@ -68,8 +68,9 @@ class Target:
 
     Attributes
     ----------
-    goal : {"energy", "charging-time"}
-        The largest stored energy within `within_s`, or the shortest tau (slowest mode) among those
+    goal : {"energy", "ergotropy", "charging-time"}
+        The largest stored energy or ergotropy within `within_s` (both are largest together: with
+        nothing but populations W = 2 max(0, E)), or the shortest tau (slowest mode) among those
         whose limit E(inf) is at least `at_least` of the largest one.
     within_s : float
         Time of all cycles of one scan.
@@ -84,7 +85,7 @@ class Target:
 
     __pydantic_config__ = FILE_CONFIG
 
-    goal: Literal["energy", "charging-time"]
+    goal: Literal["energy", "ergotropy", "charging-time"]
     within_s: Annotated[float, Unit("time", above=0.0, at_most=1e6)]
     at_least: Annotated[float, Unit("share", above=0.0, at_most=1.0)] = 0.8
     delay_s: tuple[Annotated[float, Unit("time", at_least=0.0, at_most=1e6)], ...] | None = None

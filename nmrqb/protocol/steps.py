@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from nmrqb.units import FILE_CONFIG, Unit
@@ -238,6 +238,11 @@ class DrivenExchangeStep:
             raise ValueError('`exchange` = "native" needs `by` other than "ideal"')
         if self.exchange == "native" and not self.relax_during_exchange:
             raise ValueError('`relax_during_exchange` must be true for exchange = "native"')
+
+    @property
+    def ideal(self) -> DrivenExchangeStep:
+        """The Hamiltonian and Lindblad operator that the step stands for, for as long."""
+        return replace(self, by="ideal", slices=None, exchange="ideal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,8 @@ class Generator:
         occupied = self._occupied(state)
         self.largest_block = max(self.largest_block, int(self._sizes[occupied].max(initial=0)))
         if len(occupied) > _FEW_BLOCKS or len(self._label) <= _SMALL_SPACE:
-            if self._sizes[occupied].max() > DENSE_BLOCK:
+            # a state that crushers emptied occupies no block at all
+            if self._sizes[occupied].max(initial=0) > DENSE_BLOCK:
                 return np.asarray(expm_multiply(self.matrix * duration_s, state))
             return np.asarray(self._propagator(duration_s) @ state)
         for k in occupied:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nmrqb.files.results import output_folder, to_json, write_atomically, write_curve
 from nmrqb.report import figures, html
-from nmrqb.studies.deliver import versions
+from nmrqb.studies.deliver import copy_inputs, versions
 from nmrqb.studies.verdict import Verdict
 
 _COLOURS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.GREY)
@@ -19,6 +19,7 @@ _COLOURS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures
 def deliver_verdict(verdict: Verdict, folder: Path, *, overwrite: bool) -> None:
     """Write report.html, result.json and both curves of a verdict into `folder`."""
     with output_folder(folder, overwrite=overwrite) as out:
+        copy_inputs(verdict.plan, out)
         (out / "curves").mkdir()
         write_curve(out / "curves" / "target.json", verdict.target)
         write_curve(out / "curves" / "compiled.json", verdict.compiled)
