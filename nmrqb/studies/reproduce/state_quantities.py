@@ -31,7 +31,10 @@ def steady_populations(star: DephasedStar) -> tuple[Array, Array]:
 
 def steady_population(star: DephasedStar, excitations: int) -> float:
     """Probability of n excitations in the steady state."""
-    return float(star.steady_state().populations[excitations])
+    populations = star.steady_state().populations
+    if not 0 <= excitations < len(populations):
+        raise ValueError(f"`excitations` must be 0 to {len(populations) - 1}, but is {excitations}")
+    return float(populations[excitations])
 
 
 def density_matrix(star: DephasedStar) -> tuple[Array, Array, Array]:
@@ -61,6 +64,8 @@ def printed_populations(
     batteries: int, alpha: float, beta: float, mu: float, zeta: float
 ) -> tuple[Array, Array]:
     """Trial form with given parameters."""
+    if beta <= 0.0:
+        raise ValueError(f"`beta` must be positive, but is {beta}")
     trial = TrialPopulations(
         batteries=batteries, beta=beta, mu=mu, zeta=zeta, strength=alpha / beta
     )
