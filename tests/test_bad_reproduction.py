@@ -92,6 +92,8 @@ ENTRIES = [
      ["row.0.cause", "'window'", "'bad luck'"]),
     ("text for a number", [(r"^published = 1.38", 'published = "1.38"')],
      ["row.0.published", "valid number", "1.38"]),
+    ("a panel without anything", [(r"(?s)^\[\[panel.curve\]\].*?(?=\n\[\[row)", "")],
+     ["panel.0", "`curve` is missing"]),
     ("no rows", [(r"(?s)^\[\[row\]\].*", "")], ["row", "missing"]),
 ]  # fmt: skip
 
@@ -113,6 +115,21 @@ def test_an_entry_that_is_not_there_names_those_that_are(nmrqb):
     assert outcome.code == 2
     assert outcome.json["status"] == "error"
     assert "purkait_fig3" in outcome.json["error"]["limit"]
+
+
+def test_an_entry_asked_for_twice_is_refused(nmrqb, changed, tmp_path):
+    outcome = nmrqb("reproduce", changed(), tmp_path / "mine.toml", "-o", tmp_path / "out")
+    assert outcome.code == 2
+    assert "asked for twice" in outcome.complaint
+
+
+def test_a_label_that_cannot_be_drawn_is_said_and_nothing_is_left(nmrqb, changed, tmp_path):
+    path = changed((r'"W/E"', r'"$\\\\frac{$"'))
+    outcome = nmrqb("reproduce", path, "-o", tmp_path / "out")
+    assert outcome.code == 2
+    assert "mine.toml: cannot be drawn" in outcome.err.splitlines()[-1]
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_list_of_some_entries_is_refused(nmrqb):

@@ -258,9 +258,10 @@ def test_fitted_charging_time_of_one_creeping_mode_is_its_own():
     one = ModeSum(
         final=2.0, amplitudes=np.array([-2.0]), frequencies=np.array([1.0]), dephasing=20.0
     )
-    # the fast root, 1 % of the amplitude, is what the form leaves out
+    # the fast root, 1 % of the amplitude, is taken up by a cosine that turns a little: tau is
+    # longer by twice that
     tau, residual = fitted_time(one)
-    assert tau == pytest.approx(slowest_time(one), rel=0.02)
+    assert tau == pytest.approx(slowest_time(one), rel=0.03)
     assert residual < 0.01
 
 

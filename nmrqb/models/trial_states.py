@@ -99,45 +99,57 @@ def _bose(batteries: int, beta: float, mu: float) -> Array:
     )
 
 
-def coherent_mixture(batteries: int, xi_full: complex, xi_empty: complex) -> ComplexArray:
-    """Return (|psi1><psi1| + |psi2><psi2|)/2 in the Dicke states of n = 0..N excitations.
+def coherent_pair(batteries: int, xi_full: complex, xi_empty: complex) -> ComplexArray:
+    """Return A of the mixture A A^+ = (|psi1><psi1| + |psi2><psi2|)/2 in the Dicke states.
 
     psi1 ~ e^(xi_full S_-)|N/2, N/2> starts from the full battery and
     psi2 ~ e^(xi_empty S_+)|N/2, -N/2> from the empty one; both are normalised.
+
+    Returns
+    -------
+    ndarray, shape (N + 1, 2)
+        psi1/sqrt(2) and psi2/sqrt(2), n = 0..N excitations down.
     """
-    total = np.zeros((batteries + 1, batteries + 1), dtype=np.complex128)
     k = np.arange(batteries + 1)
+    columns = []
     for xi, order in ((xi_full, -1), (xi_empty, 1)):
         ket = np.sqrt(comb(batteries, k)) * np.asarray(xi, dtype=np.complex128) ** k
-        ket = (ket / np.linalg.norm(ket))[::order]
-        total += np.outer(ket, ket.conj()) / 2.0
-    return total
+        columns.append(ket[::order] / np.linalg.norm(ket))
+    return np.asarray(np.stack(columns, axis=1) / np.sqrt(2.0), dtype=np.complex128)
 
 
-def fidelity(rho: ComplexArray | Array, sigma: ComplexArray | Array) -> float:
-    """Return tr sqrt(sqrt(rho) sigma sqrt(rho)), 1 for equal states (not its square)."""
+def pair_fidelity(rho: ComplexArray | Array, pair: ComplexArray) -> float:
+    """Return tr sqrt(sqrt(rho) A A^+ sqrt(rho)), 1 for equal states (not its square).
+
+    It is the sum of the singular values of sqrt(rho) A: no root of a rounded zero is taken.
+    """
     values, vectors = np.linalg.eigh(rho)
     root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.conj().T
-    return float(np.sum(np.sqrt(np.clip(np.linalg.eigvalsh(root @ sigma @ root), 0.0, None))))
+    return float(np.sum(np.linalg.svd(root @ pair, compute_uv=False)))
 
 
-def best_coherent_mixture(rho: ComplexArray | Array) -> tuple[complex, complex, float]:
+def best_coherent_pair(rho: ComplexArray | Array) -> tuple[complex, complex, float]:
     """Return (xi_full, xi_empty, fidelity) of the mixture nearest to `rho`, over complex xi."""
     batteries = len(rho) - 1
 
     def infidelity(p: Array) -> float:
-        mixture = coherent_mixture(batteries, complex(p[0], p[1]), complex(p[2], p[3]))
-        return 1.0 - fidelity(rho, mixture)
+        return 1.0 - pair_fidelity(
+            rho, coherent_pair(batteries, complex(p[0], p[1]), complex(p[2], p[3]))
+        )
 
+    # a start for either sign of the phase between drive and coupling
+    starts = ((-0.3, 0.05, -0.2, -0.05), (0.3, 0.05, 0.2, -0.05))
     found = min(
         (
             minimize(
-                infidelity, start, method="Nelder-Mead",
-                options={"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000, "maxfev": 4000},
+                infidelity,
+                start,
+                method="Nelder-Mead",
+                options={"xatol": 1e-9, "fatol": 1e-15, "maxiter": 4000, "maxfev": 4000},
             )
-            for start in ((-0.3, 0.05, -0.2, -0.05), (0.3, 0.05, 0.2, -0.05))
+            for start in starts
         ),
         key=lambda result: float(result.fun),
-    )  # fmt: skip
+    )
     p = found.x
     return complex(p[0], p[1]), complex(p[2], p[3]), 1.0 - float(found.fun)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmrqb.errors import InputError, one_line
 from nmrqb.files.results import output_folder, to_json, write_atomically
 from nmrqb.files.shipped import find_file, shipped_names
 from nmrqb.report import html
@@ -24,8 +25,20 @@ _HEAD = ("quantity", "published", "computed", "definition and window", "agrees?"
 
 
 def read_entries(names: Sequence[str | Path]) -> list[Entry]:
-    """Read the named entries, or all shipped ones, each once."""
-    return [read_entry(name) for name in dict.fromkeys(names or shipped_names("reproduction"))]
+    """Read the named entries, or all shipped ones.
+
+    Raises
+    ------
+    InputError
+        Also where two entries have one name: their figures would be one file.
+    """
+    entries = [read_entry(name) for name in names or shipped_names("reproduction")]
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.name in seen:
+            raise InputError("is asked for twice", key="NAME", value=entry.name)
+        seen.add(entry.name)
+    return entries
 
 
 def reproduce(
@@ -58,13 +71,12 @@ def reproduce(
         for part in ("figures", "numbers", "inputs"):
             (out / part).mkdir()
         computed = []
-        for k, (entry, name) in enumerate(
-            zip(entries, dict.fromkeys(names or shipped_names("reproduction")), strict=True)
-        ):
+        files = [find_file("reproduction", n) for n in names or shipped_names("reproduction")]
+        for k, (entry, file) in enumerate(zip(entries, files, strict=True)):
             progress(f"[{k + 1}/{len(entries)}] {entry.title}")
             made = compute_entry(entry, progress)
             _write_entry(made, out)
-            shutil.copyfile(find_file("reproduction", name), out / "inputs" / f"{entry.name}.toml")
+            shutil.copyfile(file, out / "inputs" / f"{entry.name}.toml")
             computed.append(made)
         result = result_of([(c.entry, c.rows) for c in computed])
         write_atomically(out / "rows.md", markdown(computed))
@@ -96,7 +108,11 @@ def result_of(computed: Sequence[tuple[Entry, tuple[ComputedRow, ...]]]) -> dict
 
 def _write_entry(made: ComputedEntry, out: Path) -> None:
     name = made.entry.name
-    save_figure(draw_panels(made.panels, made.entry.columns), out / "figures" / name)
+    try:
+        save_figure(draw_panels(made.panels, made.entry.columns), out / "figures" / name)
+    except ValueError as error:
+        # a label with a stray dollar sign, mostly
+        raise InputError(f"cannot be drawn: {one_line(str(error))}", file=f"{name}.toml") from None
     numbers = {
         "schema": "nmrqb/reproduce-numbers/1",
         "entry": name,

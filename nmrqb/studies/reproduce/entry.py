@@ -131,6 +131,10 @@ class Panel(Frame):
     curve: tuple[Curve, ...] = ()
     map: Map | None = None
 
+    def __post_init__(self) -> None:
+        if not self.curve and self.map is None:
+            raise ValueError("`curve` is missing: a panel has at least one, or a `map`")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row(Asked):

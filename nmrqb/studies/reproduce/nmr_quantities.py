@@ -112,6 +112,8 @@ def asymptotic_charging(
     inversion: Inversion = "auto",
 ) -> tuple[Array, Array]:
     """Stored energy against charging time, at the end of each cycle from a saturated battery."""
+    if cycles < 2:
+        raise ValueError(f"`cycles` must be at least 2, but is {cycles}")
     star, compiled = _reenergised(register, recovery, inversion, transfer, delay_s, cycles)
     sequence = compiled.sequences[0]
     seen = StarSimulator(star).simulate(sequence)

@@ -11,9 +11,9 @@ from nmrqb.models.dephased_star import DephasedStar
 from nmrqb.models.tomogram import husimi
 from nmrqb.models.trial_states import (
     TrialPopulations,
-    best_coherent_mixture,
-    coherent_mixture,
-    fidelity,
+    best_coherent_pair,
+    coherent_pair,
+    pair_fidelity,
 )
 from nmrqb.studies.reproduce.quantity import Quantity
 
@@ -31,7 +31,10 @@ def steady_populations(star: DephasedStar) -> tuple[Array, Array]:
 
 def steady_population(star: DephasedStar, excitations: int) -> float:
     """Probability of n excitations in the steady state."""
-    return float(star.steady_state().populations[excitations])
+    populations = star.steady_state().populations
+    if not 0 <= excitations < len(populations):
+        raise ValueError(f"`excitations` must be 0 to {len(populations) - 1}, but is {excitations}")
+    return float(populations[excitations])
 
 
 def density_matrix(star: DephasedStar) -> tuple[Array, Array, Array]:
@@ -61,6 +64,8 @@ def printed_populations(
     batteries: int, alpha: float, beta: float, mu: float, zeta: float
 ) -> tuple[Array, Array]:
     """Trial form with given parameters."""
+    if beta <= 0.0:
+        raise ValueError(f"`beta` must be positive, but is {beta}")
     trial = TrialPopulations(
         batteries=batteries, beta=beta, mu=mu, zeta=zeta, strength=alpha / beta
     )
@@ -99,8 +104,9 @@ def trial_parameter(star: DephasedStar, parameter: TrialParameter, beta: float =
 def mixture_matrix(star: DephasedStar) -> tuple[Array, Array, Array]:
     """|<n|sigma|m>| of the mixture of two spin-coherent states nearest to the steady state."""
     rho = star.steady_state().matrix
-    full, empty, _ = best_coherent_mixture(rho)
-    return _matrix_map(coherent_mixture(star.batteries, full, empty))
+    full, empty, _ = best_coherent_pair(rho)
+    pair = coherent_pair(star.batteries, full, empty)
+    return _matrix_map(pair @ pair.conj().T)
 
 
 def mixture_populations(star: DephasedStar) -> tuple[Array, Array]:
@@ -111,13 +117,13 @@ def mixture_populations(star: DephasedStar) -> tuple[Array, Array]:
 
 def best_mixture_fidelity(star: DephasedStar) -> float:
     """Largest fidelity tr sqrt(sqrt(rho) sigma sqrt(rho)) of two spin-coherent states."""
-    return best_coherent_mixture(star.steady_state().matrix)[2]
+    return best_coherent_pair(star.steady_state().matrix)[2]
 
 
 def best_mixture_xi(star: DephasedStar) -> float:
     """|xi| of the nearest two spin-coherent states (both the same)."""
-    full, empty, _ = best_coherent_mixture(star.steady_state().matrix)
-    if abs(abs(full) - abs(empty)) > 1e-4:
+    full, empty, _ = best_coherent_pair(star.steady_state().matrix)
+    if abs(abs(full) - abs(empty)) > 1e-6:
         raise ValueError(f"the two |xi| differ: {abs(full):.5f} and {abs(empty):.5f}")
     return abs(full)
 
@@ -126,7 +132,7 @@ def printed_mixture_fidelity(star: DephasedStar, xi_full: float, xi_empty: float
     """Fidelity of two spin-coherent states with given |xi|, in the best frame about z."""
     rho = star.steady_state().matrix
     return max(
-        fidelity(rho, coherent_mixture(star.batteries, xi_full * turn, xi_empty / turn))
+        pair_fidelity(rho, coherent_pair(star.batteries, xi_full * turn, xi_empty / turn))
         for turn in np.exp(1j * np.linspace(0.0, 2.0 * np.pi, 361))
     )
 
@@ -154,7 +160,7 @@ def _matrix_map(matrix: NDArray[np.complex128] | Array) -> tuple[Array, Array, A
 
 _EXACT = "exact solution by singular values; rounding below 1e-9"
 _FIT = "least squares of exact populations, no noise; the residual says how well the form holds"
-_BEST = "simplex search, 1e-9 in xi: stationary, so the fidelity holds to 1e-10"
+_BEST = "simplex search: xi to 1e-7, the fidelity, stationary there, to rounding"
 QUANTITIES = (
     Quantity.of(steady_populations, "1", _EXACT, kind="profile"),
     Quantity.of(steady_population, "1", _EXACT),

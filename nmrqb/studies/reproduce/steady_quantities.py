@@ -28,6 +28,8 @@ def steady_ergotropy(star: DephasedStar) -> float:
 def steady_ratio(star: DephasedStar) -> float:
     """W/E of the steady state."""
     state = star.steady_state()
+    if state.energy <= 0.0:
+        raise ValueError("nothing is stored, so W/E has no value")
     return state.ergotropy / state.energy
 
 
@@ -47,6 +49,8 @@ def locked_energy_fit(star: DephasedStar, first: int, last: int) -> float:
 
 def one_minus_a_over_n(batteries: int, a: float) -> float:
     """The published form 1 - a/N with a given a."""
+    if batteries < 1:
+        raise ValueError(f"`batteries` must be at least 1, but is {batteries}")
     return 1.0 - a / batteries
 
 
