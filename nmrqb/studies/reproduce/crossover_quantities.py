@@ -11,7 +11,7 @@ from scipy.stats import norm
 from nmrqb.models import crossover
 from nmrqb.models.dephased_star import DephasedStar
 from nmrqb.models.large_star import crossover_batteries
-from nmrqb.studies.reproduce.quantity import Quantity
+from nmrqb.studies.reproduce.quantity import Quantity, check_at_least
 
 Array = NDArray[np.float64]
 
@@ -25,6 +25,7 @@ def relative_energy(
     drive_over_coupling: float, time: float, largest: float, points: int
 ) -> tuple[Array, Array]:
     """Exact E(t)/(N omega) against N/N_e up to `largest`, for gamma = g."""
+    check_at_least(2, points=points)
     edge = crossover.confinement_batteries(drive_over_coupling)
     counts = np.unique(np.round(np.linspace(1.0, largest * edge, points))).astype(int)
     return counts / edge, np.array(_reached(drive_over_coupling, time, counts.tolist()))
@@ -63,6 +64,7 @@ def gap_function(y: float) -> float:
 
 def scaled_gap(drive_over_coupling: float) -> tuple[Array, Array]:
     """s_min/(g u) against y, for stars about N_c."""
+    check_at_least(1, drive_over_coupling=drive_over_coupling)
     edge = crossover_batteries(drive_over_coupling)
     width = edge ** (1.0 / 3.0)
     counts = np.unique(np.round(np.linspace(edge - 8.0 * width, edge + 7.0 * width, 25)))
@@ -113,6 +115,8 @@ def _about_confinement(drive_over_coupling: float) -> tuple[list[int], Array]:
 
 def gap_at_crossover_exponent(first: int, last: int) -> float:
     """Slope of ln s_min against ln N at F = T, the largest link, from `first` to `last`."""
+    check_at_least(1, first=first)
+    check_at_least(first + 1, last=last)
     logs = [
         crossover.smallest_singular_value_log(n, (n + 1.0) / (2.0 * np.sqrt(n)))
         for n in (first, last)
@@ -142,6 +146,7 @@ def trapped_width_exponent(first: float, last: float) -> float:
 
 def gap_width(drive_over_coupling: float) -> float:
     """Batteries beyond N_c at which s_min is half of its value there."""
+    check_at_least(0.5, drive_over_coupling=drive_over_coupling)
     edge = crossover_batteries(drive_over_coupling)
 
     def log(batteries: int) -> float:

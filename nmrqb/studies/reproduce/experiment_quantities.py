@@ -13,7 +13,7 @@ from nmrqb.files.toml import read_register
 from nmrqb.models.dephased_star import DephasedStar
 from nmrqb.models.price import pseudo_pure_price, thermal_price
 from nmrqb.models.zero_quantum import RememberingStar
-from nmrqb.studies.reproduce.quantity import Quantity
+from nmrqb.studies.reproduce.quantity import Quantity, check_at_least
 
 Array = NDArray[np.float64]
 
@@ -29,6 +29,7 @@ def quality_against_speed(
     """W/E of the steady state against the shortest charging time, F/g from lowest to highest."""
     if not 0.0 < lowest < highest:
         raise ValueError(f"`lowest` must be positive and below `highest`, but is {lowest}")
+    check_at_least(2, points=points)
     stars = [
         replace(star, drive=float(f) * star.coupling) for f in np.geomspace(lowest, highest, points)
     ]

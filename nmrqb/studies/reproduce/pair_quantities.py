@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nmrqb.models.dephased_star import DephasedStar
 from nmrqb.models.unravelling import Picture, Trajectories, unravel
-from nmrqb.studies.reproduce.quantity import Quantity
+from nmrqb.studies.reproduce.quantity import Quantity, check_at_least
 
 Array = NDArray[np.float64]
 
@@ -77,12 +77,18 @@ def _moments(star: DephasedStar, first: float, last: float) -> tuple[float, floa
 def locked_share(star: DephasedStar) -> float:
     """(E - W)/E of the steady state: what no unitary gets out, over what is stored."""
     state = star.steady_state()
-    return state.passive_energy / state.energy
+    return state.passive_energy / _stored(state.energy)
 
 
 def gap_over_energy(star: DephasedStar) -> float:
     """One level omega over the stored energy: bounds (E - W)/E of symmetric states."""
-    return star.omega / star.steady_state().energy
+    return star.omega / _stored(star.steady_state().energy)
+
+
+def _stored(energy: float) -> float:
+    if energy <= 0.0:
+        raise ValueError("nothing is stored, so a share of the energy has no value")
+    return energy
 
 
 # single runs -------------------------------------------------------------------------------------
@@ -92,6 +98,8 @@ def gap_over_energy(star: DephasedStar) -> float:
 def _runs(
     star: DephasedStar, picture: Picture, seed: int, runs: int, duration: float, points: int
 ) -> Trajectories:
+    check_at_least(0, seed=seed, duration=duration)
+    check_at_least(2, points=points)
     times = np.linspace(0.0, duration, points)
     return unravel(star, times, runs=runs, rng=np.random.default_rng(seed), picture=picture)
 

@@ -24,6 +24,13 @@ def moved_star(star: DephasedStar, key: str, value: float) -> DephasedStar:
     return replace(star, **changed)
 
 
+def check_at_least(least: float, **arguments: float) -> None:
+    """Raise ValueError for the first argument that lies below `least`."""
+    for name, value in arguments.items():
+        if not value >= least:
+            raise ValueError(f"`{name}` must be at least {least:g}, but is {value}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
     """One quantity of the table.
