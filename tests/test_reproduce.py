@@ -5,16 +5,16 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from reproductions import computed
 
 from nmrqb.files.shipped import shipped_names
-from nmrqb.studies.reproduce.compute import compute_entry
 from nmrqb.studies.reproduce.entry import read_entry
 from nmrqb.studies.reproduce.table import QUANTITIES
 
 
 @pytest.mark.parametrize("name", shipped_names("reproduction"))
 def test_every_entry_computes_its_figure_and_explains_its_disagreements(name):
-    made = compute_entry(read_entry(name))
+    made = computed(name)
     for panel in made.panels:
         assert panel.curves or panel.map is not None
     for row in made.rows:

@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 import qutip
 import steady_states as exact
+from reproductions import rows
 from scipy.linalg import expm
 from scipy.optimize import minimize_scalar
 
 from nmrqb.files.shipped import shipped_names
-from nmrqb.studies.reproduce.compute import compute_rows
-from nmrqb.studies.reproduce.entry import read_entry
 
 ENTRIES = [name for name in shipped_names("reproduction") if name.startswith("joshi_")]
 #: IUPAC 2001 frequency ratio of 29Si to 1H
 RATIO = 0.19867187
 T1_CHARGER_S, T1_BATTERY_S, DELAYS_S = 3.3, 115.4, (3, 5, 7, 10, 13, 17)
-
-
-@cache
-def rows(entry):
-    return {row.row.name: row for row in compute_rows(read_entry(entry))}
 
 
 @cache

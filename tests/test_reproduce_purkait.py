@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 import qutip
 import steady_states as exact
+from reproductions import rows
 from scipy.optimize import least_squares
 
 from nmrqb import DephasedStar
 from nmrqb.files.shipped import shipped_names
 from nmrqb.models.charging_times import fitted_time
 from nmrqb.models.choice import decaying_modes
-from nmrqb.studies.reproduce.compute import compute_rows
-from nmrqb.studies.reproduce.entry import read_entry
 
 ENTRIES = [name for name in shipped_names("reproduction") if name.startswith("purkait_")]
 DRIVES = (10, 0.5, 0.2)
-
-
-@cache
-def rows(entry):
-    return {row.row.name: row for row in compute_rows(read_entry(entry))}
 
 
 def window_fit(drive, first, last):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -208,28 +209,36 @@ def fitted_time(modes: Modes) -> tuple[float, float]:
     curve = modes(times).reshape(_FIT_POINTS, -1) @ weights / 2.0 / modes.final
     x = centres / slow
 
-    def parts(p: Array) -> tuple[Array, Array, Array]:
-        rate = np.exp(np.clip(p[0], -14.0, 14.0))
-        angle = p[1] * x + p[2]
-        return rate * x, np.exp(-rate * x), angle
+    distance = 1.0 - curve
 
+    # these two are called tens of thousands of times in a scan of dephasing rates
     def residual(p: Array) -> Array:
-        _, decay, angle = parts(p)
-        return np.asarray(1.0 - decay * np.cos(angle) - curve, dtype=np.float64)
+        return np.asarray(np.exp(-_bounded_rate(p[0]) * x) * np.cos(p[1] * x + p[2]) - distance)
 
     def slope(p: Array) -> Array:
-        exponent, decay, angle = parts(p)
-        sine = decay * np.sin(angle)
-        return np.stack([exponent * decay * np.cos(angle), x * sine, sine], axis=1)
+        """Transposed Jacobian, shape (3, points)."""
+        rate = _bounded_rate(p[0])
+        angle, decay = p[1] * x + p[2], np.exp(-rate * x)
+        result = np.empty((3, len(x)))
+        result[0] = -rate * x * decay * np.cos(angle)
+        result[2] = -decay * np.sin(angle)
+        result[1] = x * result[2]
+        return result
 
     best, smallest = slow, np.inf
-    for start in _valleys(x, 1.0 - curve):
+    for start in _valleys(x, distance):
         with np.errstate(all="ignore"):  # the unused covariance may overflow
-            found = leastsq(residual, start, Dfun=slope, maxfev=100, full_output=True)[0]
+            found = leastsq(
+                residual, start, Dfun=slope, col_deriv=True, maxfev=100, full_output=True
+            )[0]
         rms = float(np.sqrt(np.mean(residual(found) ** 2)))
         if rms < smallest:
-            best, smallest = slow * float(np.exp(-np.clip(found[0], -14.0, 14.0))), rms
+            best, smallest = slow / _bounded_rate(found[0]), rms
     return best, smallest
+
+
+def _bounded_rate(log: float) -> float:
+    return math.exp(min(max(log, -14.0), 14.0))
 
 
 def _valleys(x: Array, distance: Array) -> Array:
@@ -250,7 +259,8 @@ def _valleys(x: Array, distance: Array) -> Array:
     # what creeps bends by less than a radian; the fastest tones are those the points resolve
     tones = np.concatenate([0.2 * np.arange(4), np.arange(0.8, 0.8 * np.pi / (x[1] - x[0]), 0.8)])
     decay = np.exp(-np.exp(logs)[:, None] * x)
-    turn = np.exp(1j * np.multiply.outer(tones, x))
+    angle = np.multiply.outer(tones, x)
+    turn = np.cos(angle) + 1j * np.sin(angle)
     turned = np.exp(1j * phases)
     # sum (e^(-r x) cos(w x + phi))^2 - 2 sum d e^(-r x) cos(w x + phi), shape (logs, tones, phases)
     cost = (

@@ -62,8 +62,10 @@ def full_exchange(satellites: int) -> float:
 
 
 def speed_up(satellites: int, definition: Literal["time", "average-power", "pure-time"]) -> float:
-    """Speed-up of N chargers against one: time of the best exchange, its average power, or the
-    time of pure chargers, sqrt(N).
+    """Speed-up of N chargers against one, in the named definition.
+
+    "time" of the best exchange of thermal chargers, its "average-power" b/(J t), or the time of
+    pure chargers, sqrt(N).
     """
     if definition == "pure-time":
         return float(np.sqrt(satellites))
