@@ -6,25 +6,17 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+from reproductions import rows as computed_rows
 from scipy.integrate import solve_ivp
 
 from nmrqb import DephasedStar
 from nmrqb.models.exchange import shortest_exchange
-from nmrqb.studies.reproduce.compute import compute_rows
-from nmrqb.studies.reproduce.entry import read_entry
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rows():
-    """Computed rows of an entry by name, computed once."""
-    kept = {}
-
-    def of(entry):
-        if entry not in kept:
-            kept[entry] = {r.row.name: r.value for r in compute_rows(read_entry(entry))}
-        return kept[entry]
-
-    return of
+    """Return a function that gives the computed numbers of an entry by the names of its rows."""
+    return lambda entry: {name: row.value for name, row in computed_rows(entry).items()}
 
 
 # the master equation itself, real, without singular values ---------------------------------------

@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 import qutip
 import scipy.linalg
-
-from nmrqb.studies.reproduce.compute import compute_rows
-from nmrqb.studies.reproduce.entry import read_entry
+from reproductions import rows as computed_rows
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rows():
-    """Computed rows of an entry by name, computed once."""
-    kept = {}
-
-    def of(entry):
-        if entry not in kept:
-            kept[entry] = {r.row.name: r.value for r in compute_rows(read_entry(entry))}
-        return kept[entry]
-
-    return of
+    """Return a function that gives the computed numbers of an entry by the names of its rows."""
+    return lambda entry: {name: row.value for name, row in computed_rows(entry).items()}
 
 
 def pair(drive, dephasing, *, battery=2, charger=2, drive_detuning=0.0, charger_detuning=0.0):
