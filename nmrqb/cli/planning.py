@@ -25,6 +25,7 @@ from nmrqb.errors import InputError, LimitError
 @json_option
 def plan(protocol: str, as_json: bool) -> int:
     """Compile PROTOCOL and show its sequences, price, limits and predicted charging."""
+    from nmrqb.studies.balance_report import balance_object, best_row
     from nmrqb.studies.plan import make_plan, predict
 
     made = make_plan(named(protocol))
@@ -56,6 +57,7 @@ def plan(protocol: str, as_json: bool) -> int:
         "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
         "tau_s": prediction.tau,
         "other_single_shots": prediction.other_transfers,
+        "energy_balance": balance_object(prediction, made.register),
         "rf_energy_joule": list(compiled.rf_energy_joule),
         "choices": list(compiled.choices),
         "roundings": [str(r) for r in compiled.roundings],
@@ -72,6 +74,9 @@ def plan(protocol: str, as_json: bool) -> int:
     if prediction.other_transfers:
         listed = ", ".join(f"{n} {v:.4g}" for n, v in prediction.other_transfers.items())
         lines.append(f"  best single shots (of a full charger's polarisation): {listed}")
+    if prediction.balances is not None:
+        row = best_row(prediction.balances)
+        lines.append(f"row {row}, which fills the load most: {prediction.balances[row]}")
     if prediction.cycles_to_saturation is not None:
         lines.append(f"  cycles to saturation (99 %): {prediction.cycles_to_saturation}")
     show(table, "\n".join(lines), as_json)
