@@ -50,15 +50,13 @@ from nmrqb.sequence.events import (
     Stage,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import MAX_PULSED_SATELLITES, Species, SpinRegister
+from nmrqb.spins.register import FULL_RELAXATION, MAX_PULSED_SATELLITES, Species, SpinRegister
 from nmrqb.units import format_quantity
 
 #: a Strang step above this angle pi J h sqrt(N) changes the transfer by more than about 1 %
 _LARGE_STEP_RAD = 1.0
 #: P2(cos) = 0: a rotation by it leaves nothing of rank 2 and order 0 at rank 2 and order 0
 MAGIC_ANGLE_DEG = math.degrees(math.acos(1.0 / math.sqrt(3.0)))
-#: "fully relaxed": the deviation has fallen to e^-5 = 0.7 %
-FULL_RELAXATION = 5.0
 
 
 class StepCompiler:

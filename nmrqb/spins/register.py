@@ -17,6 +17,8 @@ Role = Literal["battery", "charger"]
 MAX_SATELLITES = 200
 #: A state that pulses and drives have filled costs N^4: 64 satellites ten times as much as 36.
 MAX_PULSED_SATELLITES = 64
+#: T1 to "fully relaxed": the deviation has fallen to e^-5 = 0.7 %
+FULL_RELAXATION = 5.0
 #: A load makes every state four times as large.
 MAX_SATELLITES_WITH_LOAD = 40
 
