@@ -94,6 +94,13 @@ ENTRIES = [
      ["row.0.published", "valid number", "1.38"]),
     ("a panel without anything", [(r"(?s)^\[\[panel.curve\]\].*?(?=\n\[\[row)", "")],
      ["panel.0", "`curve` is missing"]),
+    ("a name of its own", [(r"^title = ", 'name = "other"\ntitle = ')],
+     ["name", "that of the file"]),
+    ("an argument that is swept, too",
+     [(r'"steady-ratio"', '"power-law"'),
+      (r"star = \{ drive = 0.5 \}",
+       "arguments = { batteries = 3, prefactor = 1.0, exponent = 2.0 }")],
+     ["panel.0.curve.0.along", "batteries has a value already"]),
     ("no rows", [(r"(?s)^\[\[row\]\].*", "")], ["row", "missing"]),
 ]  # fmt: skip
 

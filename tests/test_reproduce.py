@@ -6,8 +6,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from reproductions import computed
+from steady_states import passive_energy
 
-from nmrqb.files.shipped import shipped_names
+from nmrqb.files.shipped import shipped_folder, shipped_names
+from nmrqb.studies.reproduce.compute import compute_entry
 from nmrqb.studies.reproduce.entry import read_entry
 from nmrqb.studies.reproduce.table import QUANTITIES
 
@@ -71,3 +73,39 @@ def test_an_axis_of_values_and_one_of_ends_are_the_same_axis():
     listed = Axis(key="time", values=(1.0, 10.0, 100.0)).array()
     spaced = Axis(key="time", start=1.0, stop=100.0, points=3, spacing="log").array()
     np.testing.assert_allclose(listed, spaced, rtol=1e-15)
+
+
+def test_a_figure_is_the_same_file_every_time(tmp_path):
+    from nmrqb.report.panels import draw_panels, save_figure
+
+    panels = computed("purkait_bounds").panels
+    for name in ("first", "second"):
+        save_figure(draw_panels(panels), tmp_path / name)
+    for kind in ("pdf", "svg", "png"):
+        first, second = (tmp_path / f"{name}.{kind}" for name in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_map_of_two_axes_holds_the_number_of_every_pair(tmp_path):
+    text = (shipped_folder("reproduction") / "purkait_bounds.toml").read_text(encoding="utf-8")
+    head, rows = text.split("[[panel]]")[0], text[text.index("[[row]]") :]
+    panel = """[[panel]]
+x_label = "N"
+y_label = "F/g"
+
+[panel.map]
+quantity = "steady-ergotropy"
+star = {}
+along_x = { key = "batteries", values = [1, 2, 5] }
+along_y = { key = "drive", values = [0.5, 3.0] }
+label = "W"
+
+"""
+    path = tmp_path / "mine.toml"
+    path.write_text(head + panel + rows, encoding="utf-8")
+    shown = compute_entry(read_entry(path)).panels[0].map
+    for k, drive in enumerate((0.5, 3.0)):
+        for m, batteries in enumerate((1, 2, 5)):
+            # E - W = 1 - r_1 by an independent decomposition
+            work = batteries / 2.0 - passive_energy(batteries, drive)
+            assert shown.z[k, m] == pytest.approx(work, abs=1e-10)

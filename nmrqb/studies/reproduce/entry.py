@@ -247,6 +247,10 @@ def read_entry(name: str | Path) -> Entry:
     file = str(path)
     table = read_toml(path, SCHEMA)
     problems: list[Problem] = []
+    if "name" in table:
+        problems.append(
+            Problem(message="is that of the file: it is not given in it", file=file, key="name")
+        )
     entry = validate(Entry, table, file, "", problems)
     if entry is not None:
         for k, panel in enumerate(entry.panel):
@@ -313,6 +317,8 @@ def _check(
         elif axis is None and known.kind == "number" and whole == "map":
             wrong(name, "is missing")
         elif axis is not None:
+            if axis.key in arguments or axis.key in swept:
+                wrong(name, f"{axis.key} has a value already", axis.key)
             swept.append(axis.key)
             _check_axis(asked, known, axis, lambda m, v, n=name: wrong(n, m, v))
     for name in own:
