@@ -45,7 +45,9 @@ def test_every_public_name_is_there():
         _ = package.no_such_name
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "compile", "simulate", "fit", "registers"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "compile", "simulate", "fit", "registers", "reproduce"]
+)
 def test_every_command_has_help(nmrqb, command):
     outcome = nmrqb(command, "--help")
     assert outcome.code == 0

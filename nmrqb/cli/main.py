@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from nmrqb import __version__
-from nmrqb.cli import comparing, measured, planning, running
+from nmrqb.cli import comparing, measured, planning, reproducing, running
 from nmrqb.cli.options import BAD, OK
 from nmrqb.errors import NmrqbError, Problem, one_line
 
@@ -37,6 +37,7 @@ for _command in (
     measured.process,
     measured.convert,
     comparing.compare,
+    reproducing.reproduce,
 ):
     commands.add_command(_command)
 

@@ -1,8 +1,9 @@
-"""How a plan's first row approaches its fixed point, exactly and by the closed map."""
+"""How a repeated cycle approaches its fixed point, exactly and by the closed map."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from nmrqb.battery.charging_time import slowest_mode_time, threshold_time
 from nmrqb.compiler.compile import compile_protocol
 from nmrqb.models.closed_map import ClosedMap
-from nmrqb.sequence.events import Loop
+from nmrqb.sequence.events import Event, Loop, Segment
 from nmrqb.simulate.ensemble import EnsembleSimulator
 from nmrqb.simulate.simulator import StarSimulator
 
@@ -26,17 +27,18 @@ SATURATION = 0.01
 _MAX_EXTENDED_CYCLES = 2000
 
 
+def segments_of(events: tuple[Event, ...]) -> Iterator[Segment]:
+    """Yield every segment of events, those within loops too."""
+    for event in events:
+        if isinstance(event, Segment):
+            yield event
+        elif isinstance(event, Loop):
+            yield from segments_of(event.body)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approach:
-    """Cycles to saturation and charging times of a plan's first row.
-
-    Attributes
-    ----------
-    cycles, cycles_closed : int or None
-        Cycles to within 1 % of the fixed point, exactly and by the closed map.
-    tau : dict
-        Definition -> time in seconds or None.
-    """
+    """How the first row's cycle approaches its fixed point, as Prediction says it."""
 
     cycles: int | None = None
     cycles_closed: int | None = None
@@ -45,13 +47,12 @@ class Approach:
     )
 
 
-def approach(
+def approach_fixed_point(
     plan: Plan,
     simulator: StarSimulator | EnsembleSimulator,
     closed_map: ClosedMap,
     p_exact: float,
     p_closed: float,
-    has_segments: bool,
 ) -> Approach:
     """Follow the first row's cycle, exactly and by the closed map, to its fixed points."""
     factor = abs(closed_map.slowest_factor(plan.compiled.cycle))
@@ -59,7 +60,7 @@ def approach(
         return Approach()
     needed = 1 if factor < 1e-12 else math.ceil(-math.log(1e-8) / -math.log(factor))
     count = max(8, min(needed, _MAX_EXTENDED_CYCLES))
-    if has_segments:
+    if any(True for _ in segments_of(plan.compiled.cycle)):
         # each pulse train of a many-spin cycle costs tenths of a second: what the sweep needs
         longest = max(plan.protocol.at(row).cycles for row in range(plan.protocol.rows))
         count = max(8, min(count, longest))

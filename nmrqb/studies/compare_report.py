@@ -56,6 +56,8 @@ def _unknown_words(comparison: CurveComparison) -> list[str]:
             return [alone]
         return ["The prediction is itself a measurement: both covariances are counted."]
     missing = [p.name for p in comparison.parameters if p.stderr is None]
+    if comparison.predicted.plan.protocol.has_load:
+        missing.append("the load (not propagated)")
     if not missing:
         return []
     whole = "" if comparison.predicted_covariance.any() else ": it is taken as exact"

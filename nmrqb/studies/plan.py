@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.battery.charging import ChargingCurve
-from nmrqb.battery.energy import CHARGER_ENERGY_UNIT, NMR_ENERGY_UNIT
+from nmrqb.battery.energy import ENERGY_UNITS
 from nmrqb.compiler.compile import CompiledProtocol, compile_protocol
 from nmrqb.errors import InputError
 from nmrqb.files.toml import read_protocol, read_register, read_spectrometer
@@ -19,13 +19,14 @@ from nmrqb.models.closed_map import ClosedMap
 from nmrqb.models.exchange import first_maximum, inept_transfer, unitary_bound
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, PulseStep, Reenergise
-from nmrqb.sequence.events import Event, Loop, PulseSequence, Segment
+from nmrqb.sequence.events import Event, Loop, PulseSequence
 from nmrqb.simulate.dynamics import Conditions
 from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import Species, SpinRegister
-from nmrqb.studies.approach import Approach, approach
+from nmrqb.spins.register import Load, Species, SpinRegister
+from nmrqb.studies.approach import Approach, approach_fixed_point, segments_of
+from nmrqb.studies.energy_balance import EnergyBalance, energy_balances, load_warnings
 
 Array = NDArray[np.float64]
 Simulator = StarSimulator | EnsembleSimulator
@@ -61,10 +62,9 @@ class Plan:
         return self.is_charging and any(isinstance(s, Reenergise) for s in self.protocol.cycle)
 
     @property
-    def observed(self) -> Species:
+    def observed(self) -> Species | Load:
         """The species whose FID is read."""
-        register = self.register
-        return register.battery if self.protocol.fid.target == "battery" else register.charger
+        return self.register.of_role(self.protocol.fid.target)
 
     @property
     def carrier_ppm(self) -> float:
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def partner(self) -> Species:
-        """The species that is not read."""
+        """The species of the star that the observed one is coupled to."""
         register = self.register
         return register.charger if self.observed.role == "battery" else register.battery
 
@@ -94,7 +94,7 @@ class Plan:
         """Polarisation r_z of the reference, in eps or in the pseudo-pure amplitude."""
         if self.protocol.start == "pseudo-pure":
             return 1.0
-        return self.register.equilibrium_ratio if self.observed.role == "battery" else 1.0
+        return abs(self.register.equilibrium_of(self.observed.role))
 
     def __str__(self) -> str:
         return f"{self.protocol}\n{self.register}\n{self.compiled}"
@@ -111,8 +111,8 @@ class Prediction:
     exact : ChargingCurve
         One point for each row.
     closed : ChargingCurve or None
-        By the closed map; None where it does not apply (a pseudo-pure start, a driven charger,
-        single pulses, which leave coherence).
+        By the closed map; None where it does not apply (a pseudo-pure start, a driven charger, a
+        discharge, single pulses, which leave coherence).
     target : ChargingCurve or None
         What the plan's driven exchange stands for, where it is compiled to slices and flips.
     translation_error : float or None
@@ -128,6 +128,8 @@ class Prediction:
         and by the closed map.
     tau : dict
         Definition -> time in seconds or None ("threshold" with n = 1, "slowest-mode").
+    balances : tuple of EnergyBalance, or None
+        Of every row, where a load takes part.
     """
 
     simulated: tuple[SimulatedSequence, ...]
@@ -142,6 +144,7 @@ class Prediction:
     cycles_to_saturation: int | None
     cycles_to_saturation_closed: int | None
     tau: dict[str, float | None]
+    balances: tuple[EnergyBalance, ...] | None = None
 
     @property
     def target_error(self) -> float | None:
@@ -151,9 +154,9 @@ class Prediction:
         return float(np.abs(self.exact.energy - self.target.energy).max())
 
     def warnings(self) -> list[str]:
-        """Say so where the closed map fails to describe the plan."""
+        """Say so where the closed map fails, or where the load is not charged."""
         if self.closed is None:
-            return []
+            return load_warnings(self.balances)
         gap = float(np.abs(self.exact.energy - self.closed.energy).max())
         if gap <= _MAP_FAILS:
             return []
@@ -213,6 +216,15 @@ def plan_of(
         compiled=compiled,
         file=file,
     )
+    places = max(protocol.simulation.b1_points, protocol.simulation.offset_points)
+    if places > 1 and register.load is not None:
+        raise InputError(
+            f"must be 1 with a load, whose RF field is not varied, but is {places}",
+            file=file,
+            key="simulation.b1_points, simulation.offset_points",
+            value=places,
+            limit="1",
+        )
     width_hz = protocol.fid.spectral_width_hz
     if abs(plan.line_offset_hz) > 0.4 * width_hz:
         raise InputError(
@@ -258,18 +270,10 @@ def make_closed_map(plan: Plan) -> ClosedMap:
     sequences = [*plan.compiled.sequences, *([r] if (r := plan.compiled.reference) else [])]
     found: dict[Event, Array] = {}
     for events in (plan.compiled.cycle, *(s.events for s in sequences)):
-        for segment in _segments(events):
+        for segment in segments_of(events):
             if segment not in found:
                 found[segment] = alone.transfer(segment, tick_s)
     return ClosedMap(register=plan.register, tick_s=tick_s, measured=found)
-
-
-def _segments(events: tuple[Event, ...]) -> Iterator[Segment]:
-    for event in events:
-        if isinstance(event, Segment):
-            yield event
-        elif isinstance(event, Loop):
-            yield from _segments(event.body)
 
 
 def curve_of(
@@ -301,7 +305,6 @@ def curve_of(
             covariance=covariance,
             provenance=provenance,
         )
-    battery = plan.protocol.fid.target == "battery"
     return ChargingCurve.from_magnetisation(
         times=times,
         r_z=r_z,
@@ -309,7 +312,7 @@ def curve_of(
         covariance=covariance,
         start="thermal",
         provenance=provenance,
-        energy_unit=NMR_ENERGY_UNIT if battery else CHARGER_ENERGY_UNIT,
+        energy_unit=ENERGY_UNITS[plan.protocol.fid.target],
     )
 
 
@@ -326,14 +329,13 @@ def simulate_plan(
         rows.append(simulator.simulate(sequence))
     simulated = tuple(rows)
     reference = simulator.simulate(compiled.reference) if compiled.reference else None
-    observed_battery = plan.protocol.fid.target == "battery"
     # the detected vector is z before the read-out pulse, apart from what the pulse and the dead
     # time lose; the reference loses the same
     if reference is not None and reference.detected is not None:
         scale = plan.reference_polarisation / reference.detected[0]
         r_exact = np.array([scale * s.detected[0] for s in simulated if s.detected is not None])
     else:
-        levels = [s.battery_z[-1] if observed_battery else s.charger_z[-1] for s in simulated]
+        levels = [s.polarisation(plan.observed.role)[-1] for s in simulated]
         r_exact = plan.observed.nucleus.sign * np.array(levels)
     provenance = f"exact simulation: {simulator.engine}"
     return simulated, reference, curve_of(plan, r_exact, row_times(plan), provenance)
@@ -351,14 +353,15 @@ def predict(
     observed_battery = plan.protocol.fid.target == "battery"
     times = exact.times
     closed = p_exact = p_closed = None
-    reached = Approach(tau={})
+    approach = Approach(tau={})
     pulsed = any(isinstance(step, PulseStep) for step in plan.protocol.cycle)
     pure = plan.protocol.start == "pseudo-pure"
-    if not (plan.is_driven or pulsed or pure or plan.protocol.fid.excitation == "none"):
+    unread = plan.protocol.fid.excitation == "none"
+    if not (plan.is_driven or pulsed or pure or unread or plan.protocol.has_load):
         closed_map = make_closed_map(plan)
-        closed_p = np.array(
-            [closed_map.detected(s, plan.observed.role) for s in compiled.sequences]
-        )
+        role = plan.observed.role
+        assert role != "load"  # has_load
+        closed_p = np.array([closed_map.detected(s, role) for s in compiled.sequences])
         closed = curve_of(plan, plan.observed.nucleus.sign * closed_p, times, "closed map")
         if plan.is_reenergised and observed_battery:
             tick = plan.spectrometer.tick_s
@@ -369,13 +372,8 @@ def predict(
             }
             pairs = np.array([kept[body] for body in bodies])
             p_exact, p_closed = pairs[:, 0], pairs[:, 1]
-            reached = approach(
-                plan,
-                simulator,
-                closed_map,
-                float(p_exact[0]),
-                float(p_closed[0]),
-                has_segments=any(True for _ in _segments(plan.compiled.cycle)),
+            approach = approach_fixed_point(
+                plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0])
             )
     ideal = _ideal_twin(plan)
     target = None
@@ -391,10 +389,18 @@ def predict(
         other_transfers=_other_transfers(register) if plan.is_charging else {},
         p_star_exact=p_exact,
         p_star_closed=p_closed,
-        cycles_to_saturation=reached.cycles,
-        cycles_to_saturation_closed=reached.cycles_closed,
-        tau=reached.tau,
+        cycles_to_saturation=approach.cycles,
+        cycles_to_saturation_closed=approach.cycles_closed,
+        balances=_balances(plan, simulator),
+        tau=approach.tau,
     )
+
+
+def _balances(plan: Plan, simulator: Simulator) -> tuple[EnergyBalance, ...] | None:
+    if not plan.protocol.has_load:
+        return None
+    assert isinstance(simulator, StarSimulator)
+    return energy_balances(plan.compiled, plan.register, simulator.conditions)
 
 
 def _ideal_twin(plan: Plan) -> Plan | None:
