@@ -60,7 +60,7 @@ def _unknown_words(comparison: CurveComparison) -> list[str]:
         missing.append("the load (not propagated)")
     if not missing:
         return []
-    whole = "" if comparison.predicted_covariance.any() else ": it is taken as exact"
+    whole = "" if comparison.predicted_covariance.any() else ", and it is taken as exact"
     listed = ", ".join(missing)
     lacking = f"the prediction's uncertainty lacks their part{whole}."
     return [f"No standard error is registered of {listed}: {lacking}"]
