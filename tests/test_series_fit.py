@@ -5,7 +5,7 @@ import pytest
 
 from nmrqb.analysis.lines import Bins, lorentzian, spectrum_bins
 from nmrqb.analysis.noise import noise_per_channel
-from nmrqb.analysis.series_fit import _Projection, fit_series
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.signals.series import Axis, Series
 
 DWELL = 1e-3

@@ -14,7 +14,8 @@ from nmrqb.analysis.buildup import BuildUpFit
 from nmrqb.analysis.calibration import polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.curves import fit_charging
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError, one_line

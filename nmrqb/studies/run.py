@@ -18,7 +18,8 @@ from nmrqb.analysis.coupling import fit_coupling
 from nmrqb.analysis.curve_fit import CurveFit, with_scale_error
 from nmrqb.analysis.curves import fit_charging, fit_recovery
 from nmrqb.analysis.nutation import fit_nutation
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
 from nmrqb.files.bruker import write_bruker

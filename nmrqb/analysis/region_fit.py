@@ -1,0 +1,383 @@
+"""The fit of one region: which lines, their shape, and the signed amplitudes of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from nmrqb.analysis.curve_fit import FittedParameter
+from nmrqb.analysis.drift import Drift, RowFits, find_drift
+from nmrqb.analysis.line_parameters import (
+    at_bound,
+    bounded,
+    names_of_line,
+    numbered,
+    unit_of,
+)
+from nmrqb.analysis.line_search import leading_spectrum, line_start
+from nmrqb.analysis.lines import Bins
+from nmrqb.analysis.multiplets import CANDIDATES
+from nmrqb.analysis.projection import (
+    Array,
+    Baseline,
+    Minimum,
+    Projection,
+    Spectra,
+    chain_rule,
+    inner,
+)
+from nmrqb.analysis.regions import scan_weights
+from nmrqb.analysis.residuals import whiteness
+from nmrqb.analysis.shapes import LineShape
+from nmrqb.signals.series import Series
+
+if TYPE_CHECKING:
+    import lmfit
+
+#: a Bayesian information criterion must improve by this much for one more line
+_WORTH = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionFit:
+    """The shared line shape of one region and the signed amplitudes of its rows.
+
+    Attributes
+    ----------
+    region_ppm : tuple of (low, high)
+    shapes : tuple of LineShape
+        One for each line or multiplet.
+    numbers : dict of str to FittedParameter
+        The shape: `shift` (ppm), `width`, `gaussian_width`, `J` (Hz), `phase` (degrees at time 0)
+        of the first line, `shift2`, ... and `intensity2` (relative to the first) of others.
+    parameters : lmfit.Parameters
+        The same, with bounds and correlations, to start another fit from.
+    shift_ppm, width_hz : ndarray, shape (lines,)
+        Positions and full widths at half height of the lines (of one line of a multiplet).
+    intensity : ndarray of complex, shape (lines,)
+        Relative intensities with their phases; the first is a pure phase.
+    amplitudes : ndarray, shape (rows,)
+        Signed, for each scan, in units of the shape's norm (matched-filter amplitudes): divided
+        by `noise` they are signal-to-noise ratios.
+    covariance : ndarray, shape (rows, rows)
+        noise^2 times the unit matrix: errors of the shared shape change these amplitudes only in
+        second order.
+    noise : float
+        Sigma of one channel of one point.
+    reduced_chi2 : float
+        Of the region; above 1 where the shape does not describe the line within the noise.
+    whiteness_p_value : float
+        Probability of residuals at least as correlated from bin to bin, were the shape right.
+    drift : tuple of Drift
+        Of shift and phase along the rows, against the shape common to all.
+    rows : RowFits or None
+        Shift, phase and broadening of each row, where a drift was modelled.
+    alternatives : dict of str to float
+        Where the multiplet was chosen: the Bayesian information criterion of every other above
+        that of the chosen one.
+    warnings : tuple of str
+    """
+
+    region_ppm: tuple[float, float]
+    shapes: tuple[LineShape, ...]
+    numbers: dict[str, FittedParameter]
+    parameters: lmfit.Parameters
+    shift_ppm: NDArray[np.float64]
+    width_hz: NDArray[np.float64]
+    intensity: NDArray[np.complex128]
+    amplitudes: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    noise: float
+    reduced_chi2: float
+    whiteness_p_value: float
+    drift: tuple[Drift, ...] = ()
+    rows: RowFits | None = None
+    alternatives: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def stderr(self) -> NDArray[np.float64]:
+        """Standard errors of the amplitudes."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def strongest(self) -> int:
+        """Number of the strongest line, counted from 0."""
+        return int(np.argmax(np.abs(self.intensity)))
+
+    def __str__(self) -> str:
+        low, high = self.region_ppm
+        k = self.strongest
+        kinds = dict.fromkeys(str(s) for s in self.shapes)
+        head = (
+            f"{low:.4g} to {high:.4g} ppm: {len(self.shapes)} x {', '.join(kinds)}, strongest at "
+            f"{self.shift_ppm[k]:.5g} ppm, width {self.width_hz[k]:.3g} Hz, reduced chi-square "
+            f"{self.reduced_chi2:.3g}"
+        )
+        couplings = [f"    {n} = {p}" for n, p in self.numbers.items() if n.startswith("J")]
+        return "\n".join([head, *couplings, *(f"    warning: {w}" for w in self.warnings)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What lines a region shall have.
+
+    Attributes
+    ----------
+    shapes : tuple of LineShape
+    most : int
+        Lines of the first shape are added up to this number, while they are worth it.
+    choose : bool
+        Whether the multiplet of the one shape is chosen among `CANDIDATES` (or none).
+    given : lmfit.Parameters or None
+        Starting values, bounds, fixed values.
+    """
+
+    shapes: tuple[LineShape, ...]
+    most: int
+    choose: bool = False
+    given: lmfit.Parameters | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The least-squares fit of one region, before it is told."""
+
+    problem: Projection
+    minimum: Minimum
+    criterion: float
+    alternatives: dict[str, float] = field(default_factory=dict)
+
+
+def find_lines(
+    series: Series, bins: Bins, noise: float, wanted: Wanted, baseline: Baseline
+) -> Found:
+    """Fit the lines that are wanted to the bins of a region, of phased rows."""
+    if wanted.choose:
+        (profile,) = {s.profile for s in wanted.shapes}
+        tried = [LineShape(profile=profile)]
+        tried += [LineShape(profile=profile, multiplet=m) for m in CANDIDATES]
+        fits = []
+        for shape in tried:
+            alone = replace(wanted, shapes=(shape,), most=1, choose=False)
+            fits.append(find_lines(series, bins, noise, alone, baseline))
+        best = min(fits, key=lambda f: f.criterion)
+        others = {
+            str(f.problem.shapes[0]): f.criterion - best.criterion for f in fits if f is not best
+        }
+        return replace(best, alternatives=others)
+    shapes: tuple[LineShape, ...] = ()
+    found: Found | None = None
+    for k in range(max(wanted.most, len(wanted.shapes))):
+        asked = k < len(wanted.shapes)
+        shapes = (*shapes, wanted.shapes[k] if asked else wanted.shapes[0])
+        one = _with_another_line(series, bins, noise, shapes, baseline, found, wanted.given)
+        if one is None:
+            break
+        if not asked and found is not None and one.criterion > found.criterion - _WORTH:
+            break
+        found = one
+        count = 2 * bins.spectra.size
+        if k + 1 >= len(wanted.shapes) and (
+            found.minimum.squares / noise**2 / count < 1.0 + 2.0 * np.sqrt(2.0 / count)
+        ):
+            break
+    if found is None or len(found.problem.shapes) < len(wanted.shapes):
+        raise ValueError("no line found")
+    return found
+
+
+def _with_another_line(
+    series: Series,
+    bins: Bins,
+    noise: float,
+    shapes: tuple[LineShape, ...],
+    baseline: Baseline,
+    found: Found | None,
+    given: lmfit.Parameters | None,
+) -> Found | None:
+    """Return the best fit with one more line where the present residual is largest."""
+    problem = Projection(series, bins, shapes, baseline)
+    k = len(shapes) - 1
+    before: dict[str, float] = {}
+    if found is None:
+        coherent = leading_spectrum(problem.spectra)
+    else:
+        before = dict(found.minimum.parameters.valuesdict())
+        rest, a = found.problem.residual(before)
+        coherent = np.asarray((a @ rest) / (a @ a))
+    known = {} if given is None else {n: given[n].value for n in given}
+    own = {n: known[numbered(n, k)] for n in shapes[k].names if numbered(n, k) in known}
+    if "shift" in own:
+        own["shift"] = float(series.offset_hz(own["shift"]))
+    start = line_start(problem, coherent, shapes[k], own)
+    if start is None:
+        return None
+    hertz, c = start
+    values = before | {numbered(n, k): v for n, v in hertz.items()}
+    values[numbered("shift", k)] = float(series.ppm(hertz["shift"]))
+    values[numbered("phase", k)] = float(np.degrees(np.angle(c)))
+    if k > 0:
+        values[numbered("intensity", k)] = abs(c)
+    best = problem.minimise(bounded(series, problem.bins, shapes, values, _of(given, shapes)))
+    # absolute noise, but never below what the present shape leaves: an imperfect shape at
+    # high signal-to-noise must not collect lines for ever
+    count = 2 * bins.spectra.size
+    free = sum(p.vary for p in best.parameters.values())
+    criterion = count * np.log(max(best.squares / noise**2 / count, 1e-12)) + free * np.log(count)
+    return Found(problem=problem, minimum=best, criterion=float(criterion))
+
+
+def _of(given: lmfit.Parameters | None, shapes: Sequence[LineShape]) -> lmfit.Parameters | None:
+    """Return those of the given parameters that belong to some lines."""
+    import lmfit
+
+    if given is None:
+        return None
+    names = {n for k, shape in enumerate(shapes) for n in names_of_line(shape, k)}
+    part = lmfit.Parameters()
+    part.add_many(*(p for n, p in given.items() if n in names))
+    return part
+
+
+def tell(
+    found: Found,
+    series: Series,
+    region_ppm: tuple[float, float],
+    noise: float,
+    spectra: Spectra,
+) -> RegionFit:
+    """Return the fit: the shape is that of the phased rows, amplitudes are of all `spectra`."""
+    problem, parameters = found.problem, found.minimum.parameters
+    values = dict(parameters.valuesdict())
+    shape, slopes = problem.shape(values)
+    norm = float(np.linalg.norm(shape))
+    # in units of the shape's norm: an error of the shared shape is then orthogonal to the
+    # shape and changes no amplitude to first order, so that the rows are uncorrelated
+    weights = scan_weights(series)
+    amplitude = inner(problem.without_baseline(spectra), shape[None])[:, 0] / norm / weights
+    row = series.reference_row
+    if row is None:
+        phased = np.setdiff1d(np.arange(series.rows), series.unphased_rows)
+        row = int(phased[np.argmax(series.axis.values[phased])])
+    phases = [parameters[numbered("phase", k)] for k in range(len(problem.shapes))]
+    own = [p for p in phases if p.vary and not p.expr]
+    if not np.isfinite([[p.min, p.max] for p in own]).any() and all(
+        p.vary or p.expr for p in phases
+    ):
+        # the phase is known up to pi: the reference row is positive
+        turn = 180.0 if amplitude[row] < 0.0 else 0.0
+        amplitude = -amplitude if turn else amplitude
+        for p in own:  # one full turn is as good as another
+            p.value = 180.0 - (180.0 - p.value - turn) % 360.0
+    values = dict(parameters.valuesdict())
+    dof = _degrees_of_freedom(problem, parameters)
+    chi2 = found.minimum.squares / noise**2
+    numbers, warnings = _numbers(problem, found.minimum, noise, dof)
+    rest, a = problem.residual(values)
+    directions = np.array([shape, *slopes])
+    basis, size, _ = np.linalg.svd(directions.view(np.float64).T, full_matrices=False)
+    kept = np.ascontiguousarray(basis[:, size > 1e-9 * size[0]].T).view(np.complex128)
+    white = whiteness((a @ rest) / np.linalg.norm(a), kept, problem.nuisance)
+    drift = find_drift(problem, values, noise)
+    return RegionFit(
+        region_ppm=region_ppm,
+        shapes=problem.shapes,
+        numbers=numbers,
+        parameters=parameters,
+        shift_ppm=_of_lines(values, "shift", len(problem.shapes)),
+        width_hz=np.array([_width(s, values, k) for k, s in enumerate(problem.shapes)]),
+        intensity=np.asarray(
+            np.exp(1j * np.radians(_of_lines(values, "phase", len(problem.shapes))))
+            * _of_lines({"intensity": 1.0} | values, "intensity", len(problem.shapes))
+        ),
+        amplitudes=amplitude,
+        covariance=np.diag((noise / weights) ** 2),
+        noise=noise,
+        reduced_chi2=chi2 / dof,
+        whiteness_p_value=white,
+        drift=drift,
+        alternatives=found.alternatives,
+        warnings=tuple(warnings),
+    )
+
+
+def _of_lines(values: Mapping[str, float], name: str, lines: int) -> Array:
+    return np.array([values[numbered(name, k)] for k in range(lines)])
+
+
+def _width(shape: LineShape, values: Mapping[str, float], line: int) -> float:
+    return shape.full_width_hz({n: values[numbered(n, line)] for n in shape.widths})
+
+
+def _degrees_of_freedom(problem: Projection, parameters: lmfit.Parameters) -> int:
+    rows = len(problem.spectra)
+    free = sum(p.vary for p in parameters.values())
+    return int(2 * problem.spectra.size - free - rows * (1 + 2 * problem.nuisance.shape[1]))
+
+
+def _numbers(
+    problem: Projection, minimum: Minimum, noise: float, dof: int
+) -> tuple[dict[str, FittedParameter], list[str]]:
+    """Return the fitted shape with standard errors, also set in its parameters, and warnings."""
+    parameters, chi2 = minimum.parameters, minimum.squares / noise**2
+    scale, warnings = 1.0, []
+    if chi2 > dof and stats.chi2.sf(chi2, dof) < 1e-3:
+        scale = float(np.sqrt(chi2 / dof))
+        warnings.append(
+            f"the line shape leaves residuals {scale:.3g} times the noise: standard errors of its "
+            "parameters are scaled by this factor (amplitudes of rows stay proportional)"
+        )
+    hessian = problem.normal_equations(parameters.valuesdict()).hessian / (noise * scale) ** 2
+    free = [n for n, p in parameters.items() if p.vary and not p.expr]
+    errors, reasons = _errors(problem, parameters, hessian, free)
+    ends = {n: why for n in free if (why := at_bound(parameters[n], errors[n]))}
+    if ends:  # what ends at a bound is known there: the others are known with it
+        errors, reasons = _errors(problem, parameters, hessian, [n for n in free if n not in ends])
+    reasons |= ends
+    if not minimum.converged:
+        reasons |= dict.fromkeys(free, "the fit of the line shape did not converge")
+    quantile = float(stats.norm.ppf(0.975))
+    numbers: dict[str, FittedParameter] = {}
+    for name in problem.names:
+        p, unit, why = parameters[name], unit_of(name), reasons.get(name)
+        value, error = float(p.value), errors[name]
+        if not (p.vary or p.expr):
+            numbers[name] = FittedParameter(
+                value=value, stderr=None, ci95=(None, None), unit=unit, reason="held fixed"
+            )
+        elif why is not None:
+            numbers[name] = FittedParameter(
+                value=None, stderr=None, ci95=(None, None), unit=unit, reason=why
+            )
+        else:
+            p.stderr = error
+            interval = (value - quantile * error, value + quantile * error)
+            numbers[name] = FittedParameter(value=value, stderr=error, ci95=interval, unit=unit)
+    return numbers, warnings
+
+
+def _errors(
+    problem: Projection, parameters: lmfit.Parameters, hessian: Array, free: Sequence[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return standard errors of all parameters, and the reasons why some have none."""
+    chain = chain_rule(parameters, free, problem.names)
+    curvature = chain.T @ hessian @ chain
+    size = np.sqrt(np.diag(curvature))
+    unfelt = [n for n, s in zip(free, size, strict=True) if not s > 0.0]
+    if unfelt:
+        return dict.fromkeys(problem.names, np.nan), dict.fromkeys(
+            unfelt, "not identifiable: the spectra do not depend on it"
+        )
+    unit = curvature / np.outer(size, size)
+    if len(free) and np.linalg.eigvalsh(unit)[0] < 1e-12:
+        return dict.fromkeys(problem.names, np.nan), dict.fromkeys(
+            free, "not identifiable: the parameters of the lines cannot be told apart"
+        )
+    covariance = chain @ (np.linalg.inv(unit) / np.outer(size, size)) @ chain.T
+    return dict(zip(problem.names, np.sqrt(np.diag(covariance)).tolist(), strict=True)), {}
