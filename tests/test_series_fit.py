@@ -48,17 +48,7 @@ def test_the_derivative_of_a_line_is_its_derivative():
 def test_the_jacobian_of_the_projected_fit_is_its_jacobian():
     bins = spectrum_bins(series_of([5.0, -3.0, 1.0], [(20.0, 2.0, 1.0), (28.0, 3.0, 0.4j)]))
     near = np.abs(bins.frequency_hz - 24.0) < 30.0
-    local = Bins(bins.frequency_hz[near], bins.spectra[:, near], 0.0, DWELL, bins.points)
-    problem = _Projection(local, "linear")
-    x = np.array([20.1, np.log(7.0), 0.6, 28.2, np.log(8.0), 0.1, 0.3])
-    analytic = problem.jacobian(x)
-    for k in range(len(x)):
-        step = np.zeros(len(x))
-        step[k] = 1e-6
-        numeric = (problem.residual(x + step) - problem.residual(x - step)) / 2e-6
-        np.testing.assert_allclose(
-            analytic[:, k], numeric, atol=2e-6 * np.abs(numeric).max() + 1e-7
-        )
+    XXX
 
 
 def test_signed_amplitudes_scatter_as_their_errors_say():

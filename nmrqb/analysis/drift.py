@@ -21,6 +21,7 @@ from scipy.optimize import least_squares
 
 from nmrqb.analysis.line_parameters import numbered
 from nmrqb.analysis.projection import Array, Projection, Spectra, inner
+from nmrqb.analysis.residuals import in_words
 from nmrqb.signals.series import Series
 
 Drifting = Literal["shift", "phase", "width"]
@@ -65,10 +66,10 @@ class Drift:
         return 2.0 * min(self.p_value, self.trend_p_value) < SIGNIFICANT
 
     def __str__(self) -> str:
+        least = min(self.p_value, self.trend_p_value)
         return (
-            f"the {self.quantity} drifts along the series: {self.trend:.2g} +- "
-            f"{self.trend_stderr:.1g} {self.unit} from the first row to the last, scatter "
-            f"{self.scatter:.2g} {self.unit} (p = {min(self.p_value, self.trend_p_value):.1g})"
+            f"{self.quantity} by {self.trend:.2g} +- {self.trend_stderr:.1g} {self.unit} from the "
+            f"first row to the last, scatter {self.scatter:.2g} {self.unit} ({in_words(least)})"
         )
 
 
@@ -180,15 +181,9 @@ def fit_rows(
 
     def moved(x: Array) -> dict[str, float]:
         own = dict(zip(names, x, strict=True))
-        changed = dict(values)
-        for k, shape in enumerate(problem.shapes):
-            hz_per_ppm = 1e-6 * problem.series.reference_hz
-            changed[numbered("shift", k)] += own.get("shift", 0.0) / hz_per_ppm
-            changed[numbered("phase", k)] += float(np.degrees(own.get("phase", 0.0)))
-            # R + broadening stays positive
-            wider = slowest * np.expm1(own.get("width", 0.0)) / np.pi
-            changed[numbered(shape.widths[0], k)] += float(wider)
-        return changed
+        # R + broadening stays positive
+        wider = float(slowest * np.expm1(own.get("width", 0.0)))
+        return moved_shape(problem, values, own.get("shift", 0.0), own.get("phase", 0.0), wider)
 
     def jacobian(x: Array, a: float) -> Spectra:
         shape, slopes = problem.shape(moved(x))
@@ -249,6 +244,22 @@ def fit_rows(
         broadening_per_s=slowest * np.expm1(own_values.get("width", none)),
         reduced_chi2=cost / max(dof, 1),
     )
+
+
+def moved_shape(
+    problem: Projection,
+    values: Mapping[str, float],
+    shift_hz: float,
+    phase_rad: float,
+    broadening_per_s: float,
+) -> dict[str, float]:
+    """Return the parameters of all lines moved, turned and broadened together."""
+    changed = dict(values)
+    for k, shape in enumerate(problem.shapes):
+        changed[numbered("shift", k)] += shift_hz / (1e-6 * problem.series.reference_hz)
+        changed[numbered("phase", k)] += float(np.degrees(phase_rad))
+        changed[numbered(shape.widths[0], k)] += broadening_per_s / np.pi
+    return changed
 
 
 def without_drift(series: Series, shift_hz: Array, phase_rad: Array) -> Series:

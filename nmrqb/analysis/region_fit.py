@@ -12,19 +12,14 @@ from scipy import stats
 
 from nmrqb.analysis.curve_fit import FittedParameter
 from nmrqb.analysis.drift import Drift, RowFits, find_drift
+from nmrqb.analysis.line_finding import Found
 from nmrqb.analysis.line_parameters import (
     at_bound,
-    bounded,
-    names_of_line,
     numbered,
     unit_of,
 )
-from nmrqb.analysis.line_search import leading_spectrum, line_start
-from nmrqb.analysis.lines import Bins
-from nmrqb.analysis.multiplets import CANDIDATES
 from nmrqb.analysis.projection import (
     Array,
-    Baseline,
     Minimum,
     Projection,
     Spectra,
@@ -39,8 +34,27 @@ from nmrqb.signals.series import Series
 if TYPE_CHECKING:
     import lmfit
 
-#: a Bayesian information criterion must improve by this much for one more line
-_WORTH = 10.0
+#: matched-filter signal-to-noise ratio below which a line may be noise: in 10,000 places of a
+#: spectrum noise exceeds it with a probability of 1e-4
+_VISIBLE = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRow:
+    """The strongest row of a region and its fit, for pictures.
+
+    Attributes
+    ----------
+    row : int
+    ppm : ndarray, shape (bins,)
+    spectrum, fit : ndarray of complex, shape (bins,)
+        Without baselines, turned so that the strongest line is in absorption.
+    """
+
+    row: int
+    ppm: Array
+    spectrum: Spectra
+    fit: Spectra
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +91,7 @@ class RegionFit:
         Of shift and phase along the rows, against the shape common to all.
     rows : RowFits or None
         Shift, phase and broadening of each row, where a drift was modelled.
+    picture : FittedRow
     alternatives : dict of str to float
         Where the multiplet was chosen: the Bayesian information criterion of every other above
         that of the chosen one.
@@ -95,6 +110,7 @@ class RegionFit:
     noise: float
     reduced_chi2: float
     whiteness_p_value: float
+    picture: FittedRow
     drift: tuple[Drift, ...] = ()
     rows: RowFits | None = None
     alternatives: dict[str, float] = field(default_factory=dict)
@@ -104,6 +120,11 @@ class RegionFit:
     def stderr(self) -> NDArray[np.float64]:
         """Standard errors of the amplitudes."""
         return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def is_visible(self) -> bool:
+        """True where the strongest row stands at least six standard errors above zero."""
+        return bool(np.abs(self.amplitudes / self.stderr).max() >= _VISIBLE)
 
     @property
     def strongest(self) -> int:
@@ -123,128 +144,6 @@ class RegionFit:
         return "\n".join([head, *couplings, *(f"    warning: {w}" for w in self.warnings)])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What lines a region shall have.
-
-    Attributes
-    ----------
-    shapes : tuple of LineShape
-    most : int
-        Lines of the first shape are added up to this number, while they are worth it.
-    choose : bool
-        Whether the multiplet of the one shape is chosen among `CANDIDATES` (or none).
-    given : lmfit.Parameters or None
-        Starting values, bounds, fixed values.
-    """
-
-    shapes: tuple[LineShape, ...]
-    most: int
-    choose: bool = False
-    given: lmfit.Parameters | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """The least-squares fit of one region, before it is told."""
-
-    problem: Projection
-    minimum: Minimum
-    criterion: float
-    alternatives: dict[str, float] = field(default_factory=dict)
-
-
-def find_lines(
-    series: Series, bins: Bins, noise: float, wanted: Wanted, baseline: Baseline
-) -> Found:
-    """Fit the lines that are wanted to the bins of a region, of phased rows."""
-    if wanted.choose:
-        (profile,) = {s.profile for s in wanted.shapes}
-        tried = [LineShape(profile=profile)]
-        tried += [LineShape(profile=profile, multiplet=m) for m in CANDIDATES]
-        fits = []
-        for shape in tried:
-            alone = replace(wanted, shapes=(shape,), most=1, choose=False)
-            fits.append(find_lines(series, bins, noise, alone, baseline))
-        best = min(fits, key=lambda f: f.criterion)
-        others = {
-            str(f.problem.shapes[0]): f.criterion - best.criterion for f in fits if f is not best
-        }
-        return replace(best, alternatives=others)
-    shapes: tuple[LineShape, ...] = ()
-    found: Found | None = None
-    for k in range(max(wanted.most, len(wanted.shapes))):
-        asked = k < len(wanted.shapes)
-        shapes = (*shapes, wanted.shapes[k] if asked else wanted.shapes[0])
-        one = _with_another_line(series, bins, noise, shapes, baseline, found, wanted.given)
-        if one is None:
-            break
-        if not asked and found is not None and one.criterion > found.criterion - _WORTH:
-            break
-        found = one
-        count = 2 * bins.spectra.size
-        if k + 1 >= len(wanted.shapes) and (
-            found.minimum.squares / noise**2 / count < 1.0 + 2.0 * np.sqrt(2.0 / count)
-        ):
-            break
-    if found is None or len(found.problem.shapes) < len(wanted.shapes):
-        raise ValueError("no line found")
-    return found
-
-
-def _with_another_line(
-    series: Series,
-    bins: Bins,
-    noise: float,
-    shapes: tuple[LineShape, ...],
-    baseline: Baseline,
-    found: Found | None,
-    given: lmfit.Parameters | None,
-) -> Found | None:
-    """Return the best fit with one more line where the present residual is largest."""
-    problem = Projection(series, bins, shapes, baseline)
-    k = len(shapes) - 1
-    before: dict[str, float] = {}
-    if found is None:
-        coherent = leading_spectrum(problem.spectra)
-    else:
-        before = dict(found.minimum.parameters.valuesdict())
-        rest, a = found.problem.residual(before)
-        coherent = np.asarray((a @ rest) / (a @ a))
-    known = {} if given is None else {n: given[n].value for n in given}
-    own = {n: known[numbered(n, k)] for n in shapes[k].names if numbered(n, k) in known}
-    if "shift" in own:
-        own["shift"] = float(series.offset_hz(own["shift"]))
-    start = line_start(problem, coherent, shapes[k], own)
-    if start is None:
-        return None
-    hertz, c = start
-    values = before | {numbered(n, k): v for n, v in hertz.items()}
-    values[numbered("shift", k)] = float(series.ppm(hertz["shift"]))
-    values[numbered("phase", k)] = float(np.degrees(np.angle(c)))
-    if k > 0:
-        values[numbered("intensity", k)] = abs(c)
-    best = problem.minimise(bounded(series, problem.bins, shapes, values, _of(given, shapes)))
-    # absolute noise, but never below what the present shape leaves: an imperfect shape at
-    # high signal-to-noise must not collect lines for ever
-    count = 2 * bins.spectra.size
-    free = sum(p.vary for p in best.parameters.values())
-    criterion = count * np.log(max(best.squares / noise**2 / count, 1e-12)) + free * np.log(count)
-    return Found(problem=problem, minimum=best, criterion=float(criterion))
-
-
-def _of(given: lmfit.Parameters | None, shapes: Sequence[LineShape]) -> lmfit.Parameters | None:
-    """Return those of the given parameters that belong to some lines."""
-    import lmfit
-
-    if given is None:
-        return None
-    names = {n for k, shape in enumerate(shapes) for n in names_of_line(shape, k)}
-    part = lmfit.Parameters()
-    part.add_many(*(p for n, p in given.items() if n in names))
-    return part
-
-
 def tell(
     found: Found,
     series: Series,
@@ -253,7 +152,9 @@ def tell(
     spectra: Spectra,
 ) -> RegionFit:
     """Return the fit: the shape is that of the phased rows, amplitudes are of all `spectra`."""
-    problem, parameters = found.problem, found.minimum.parameters
+    problem = found.problem
+    minimum = replace(found.minimum, parameters=found.minimum.parameters.copy())
+    parameters = minimum.parameters
     values = dict(parameters.valuesdict())
     shape, slopes = problem.shape(values)
     norm = float(np.linalg.norm(shape))
@@ -277,15 +178,14 @@ def tell(
             p.value = 180.0 - (180.0 - p.value - turn) % 360.0
     values = dict(parameters.valuesdict())
     dof = _degrees_of_freedom(problem, parameters)
-    chi2 = found.minimum.squares / noise**2
-    numbers, warnings = _numbers(problem, found.minimum, noise, dof)
+    numbers, warnings = _numbers(problem, minimum, noise, dof)
     rest, a = problem.residual(values)
     directions = np.array([shape, *slopes])
     basis, size, _ = np.linalg.svd(directions.view(np.float64).T, full_matrices=False)
     kept = np.ascontiguousarray(basis[:, size > 1e-9 * size[0]].T).view(np.complex128)
     white = whiteness((a @ rest) / np.linalg.norm(a), kept, problem.nuisance)
     drift = find_drift(problem, values, noise)
-    return RegionFit(
+    fit = RegionFit(
         region_ppm=region_ppm,
         shapes=problem.shapes,
         numbers=numbers,
@@ -299,11 +199,38 @@ def tell(
         amplitudes=amplitude,
         covariance=np.diag((noise / weights) ** 2),
         noise=noise,
-        reduced_chi2=chi2 / dof,
+        reduced_chi2=minimum.squares / noise**2 / dof,
         whiteness_p_value=white,
+        picture=fitted_row(problem, spectra, values),
         drift=drift,
         alternatives=found.alternatives,
-        warnings=tuple(warnings),
+    )
+    if not fit.is_visible:
+        warnings.append(
+            "no line stands out of the noise: the largest amplitude is "
+            f"{np.abs(amplitude / fit.stderr).max():.2g} standard errors"
+        )
+    return replace(fit, warnings=tuple(warnings))
+
+
+def fitted_row(
+    problem: Projection, spectra: Spectra, values: Mapping[str, float], row: int | None = None
+) -> FittedRow:
+    """Return one of the rows `spectra`, the strongest by itself, beside its fit."""
+    shape, _ = problem.shape(values)
+    data = problem.without_baseline(spectra)
+    amplitude = inner(data, shape[None])[:, 0] / np.vdot(shape, shape).real
+    row = int(np.argmax(np.abs(amplitude))) if row is None else row
+    phases = _of_lines(values, "phase", len(problem.shapes))
+    strengths = np.abs(_of_lines({"intensity": 1.0} | dict(values), "intensity", len(phases)))
+    # all lines have turned since time 0 when the first point used was taken
+    late = 2.0 * np.pi * problem.bins.frequency_hz * problem.bins.start_s
+    turn = np.exp(-1j * (np.radians(phases[int(np.argmax(strengths))]) + late))
+    return FittedRow(
+        row=row,
+        ppm=problem.series.ppm(problem.bins.frequency_hz),
+        spectrum=turn * data[row],
+        fit=turn * amplitude[row] * shape,
     )
 
 
@@ -330,8 +257,8 @@ def _numbers(
     if chi2 > dof and stats.chi2.sf(chi2, dof) < 1e-3:
         scale = float(np.sqrt(chi2 / dof))
         warnings.append(
-            f"the line shape leaves residuals {scale:.3g} times the noise: standard errors of its "
-            "parameters are scaled by this factor (amplitudes of rows stay proportional)"
+            f"the common line shape leaves residuals {scale:.3g} times the noise: standard errors "
+            "of its parameters are scaled by this factor"
         )
     hessian = problem.normal_equations(parameters.valuesdict()).hessian / (noise * scale) ** 2
     free = [n for n, p in parameters.items() if p.vary and not p.expr]

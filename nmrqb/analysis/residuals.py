@@ -47,3 +47,8 @@ def whiteness(residual: Spectra, removed: Spectra, removed_twice: Array) -> floa
         # of c: 2 variance^2 for its real and imaginary part, each, times the pairs
         q += float(np.abs(c - expected) ** 2) / (2.0 * variance**2 * (size - lag))
     return float(stats.chi2.sf(q, 2 * lags))
+
+
+def in_words(p_value: float) -> str:
+    """Return ``p = 0.03``, or ``p < 1e-99`` where it no longer matters."""
+    return f"p = {p_value:.1g}" if p_value >= 1e-99 else "p < 1e-99"

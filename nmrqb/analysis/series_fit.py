@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmrqb.analysis.drift import Drifting, RowFits, drifting_of, fit_rows, without_drift
+from nmrqb.analysis.drift import Drifting, drifting_of, fit_rows, moved_shape, without_drift
+from nmrqb.analysis.line_finding import Wanted, find_lines
 from nmrqb.analysis.line_parameters import check_names
 from nmrqb.analysis.lines import Bins, spectrum_bins
 from nmrqb.analysis.multiplets import Multiplet, parse_multiplet
 from nmrqb.analysis.noise import noise_per_channel
 from nmrqb.analysis.projection import Baseline, Projection
-from nmrqb.analysis.region_fit import Found, RegionFit, Wanted, find_lines, tell
+from nmrqb.analysis.region_fit import RegionFit, fitted_row, tell
 from nmrqb.analysis.regions import detect_regions, scan_weights
-from nmrqb.analysis.residuals import SUSPICIOUS
+from nmrqb.analysis.residuals import SUSPICIOUS, in_words
 from nmrqb.analysis.shapes import LineShape, Profile
 from nmrqb.signals.series import Series
 
@@ -146,7 +147,7 @@ def _fit_region(
     region_ppm: tuple[float, float],
     wanted: Wanted,
     baseline: Baseline,
-) -> tuple[RegionFit, Bins, Found]:
+) -> tuple[RegionFit, Bins]:
     low, high = series.offset_hz(np.array(region_ppm))
     local = bins.inside(low, high)
     place = f"region {region_ppm[0]:g}:{region_ppm[1]:g} ppm"
@@ -163,7 +164,7 @@ def _fit_region(
         )
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    return tell(found, series, region_ppm, noise, local.spectra), local, found
+    return tell(found, series, region_ppm, noise, local.spectra), local
 
 
 def _fit_drifting(
@@ -179,8 +180,9 @@ def _fit_drifting(
     first = []
     for region in regions:
         one = replace(wanted, most=len(wanted.shapes))
-        fit, local, found = _fit_region(series, bins, noise, region, one, baseline)
-        first.append((fit, _rows_of(series, local, found, noise, baseline, drifting)))
+        fit, local = _fit_region(series, bins, noise, region, one, baseline)
+        problem = Projection(series, local, fit.shapes, baseline)
+        first.append((fit, fit_rows(problem, fit.parameters.valuesdict(), noise, drifting)))
     _, moved = max(
         first, key=lambda pair: float(np.abs(pair[1].amplitudes).max() / pair[0].width_hz.min())
     )
@@ -190,15 +192,20 @@ def _fit_drifting(
     bins = replace(bins, spectra=bins.spectra * weights[:, None])
     fits = []
     for region, (before, _) in zip(regions, first, strict=True):
-        fit, local, found = _fit_region(steady, bins, noise, region, wanted, baseline)
-        rows = _rows_of(steady, local, found, noise, baseline, drifting)
-        sign = np.sign(fit.amplitudes @ rows.amplitudes) or 1.0
+        fit, local = _fit_region(steady, bins, noise, region, wanted, baseline)
+        problem = Projection(steady, local, fit.shapes, baseline)
+        shape = fit.parameters.valuesdict()
+        rows = fit_rows(problem, shape, noise, drifting)
+        k = fit.picture.row
+        moves = float(rows.shift_hz[k]), float(rows.phase_rad[k]), float(rows.broadening_per_s[k])
+        own = moved_shape(problem, shape, *moves)
         fits.append(
             replace(
                 fit,
-                amplitudes=sign * rows.amplitudes / weights,
+                amplitudes=rows.amplitudes / weights,
                 covariance=np.diag((rows.stderr / weights) ** 2),
                 reduced_chi2=rows.reduced_chi2,
+                picture=fitted_row(problem, local.spectra, own, k),
                 drift=before.drift,
                 rows=replace(
                     rows,
@@ -210,27 +217,19 @@ def _fit_drifting(
     return fits
 
 
-def _rows_of(
-    series: Series,
-    local: Bins,
-    found: Found,
-    noise: float,
-    baseline: Baseline,
-    drifting: Collection[Drifting],
-) -> RowFits:
-    problem = Projection(series, local, found.problem.shapes, baseline)
-    return fit_rows(problem, found.minimum.parameters.valuesdict(), noise, drifting)
-
-
 def _warned(fit: RegionFit, drifting: Collection[Drifting]) -> RegionFit:
     """Return the fit with what a reader must know of its residuals and drifts."""
     warnings = list(fit.warnings)
-    for drift in fit.drift:
-        if drift.is_significant and drift.quantity not in drifting:
-            warnings.append(f"{drift}: ask for drift {drift.quantity!r} to model it")
+    moved = [d for d in fit.drift if d.is_significant and d.quantity not in drifting]
+    if moved:
+        warnings.append(
+            f"the rows drift: {'; '.join(str(d) for d in moved)}; not modelled unless drift "
+            f"{' or '.join(d.quantity for d in moved)} is asked for"
+        )
     if fit.whiteness_p_value < SUSPICIOUS:
         warnings.append(
-            "the residuals are not white: neighbouring points go the same way "
-            f"(p = {fit.whiteness_p_value:.1g}); the shape is not quite that of the line"
+            "the residuals are not white from point to point "
+            f"({in_words(fit.whiteness_p_value)}): the shape is not quite that of the "
+            "line"
         )
     return replace(fit, warnings=tuple(warnings))
