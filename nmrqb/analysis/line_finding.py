@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmrqb.analysis.line_parameters import bounded, names_of_line, numbered
+from nmrqb.analysis.line_parameters import bounded, names_of_lines, numbered
 from nmrqb.analysis.line_search import leading_spectrum, line_start
 from nmrqb.analysis.lines import Bins
 from nmrqb.analysis.multiplets import CANDIDATES
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: a Bayesian information criterion must improve by this much for one more line
 _WORTH = 10.0
+#: orders in which different lines are looked for
+_ORDERS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,89 +60,137 @@ class Found:
 def find_lines(
     series: Series, bins: Bins, noise: float, wanted: Wanted, baseline: Baseline
 ) -> Found:
-    """Fit the lines that are wanted to the bins of a region, of phased rows."""
+    """Fit the lines that are wanted to the bins of a region, of phased rows.
+
+    Raises
+    ------
+    ValueError
+        Where there is nothing that a line could start from.
+    """
+    search = _Search(series, bins, noise, baseline, wanted.given)
     if wanted.choose:
         (profile,) = {s.profile for s in wanted.shapes}
         tried = [LineShape(profile=profile)]
         tried += [LineShape(profile=profile, multiplet=m) for m in CANDIDATES]
-        fits = []
-        for shape in tried:
-            alone = replace(wanted, shapes=(shape,), most=1, choose=False)
-            fits.append(find_lines(series, bins, noise, alone, baseline))
+        fits = [search.asked((shape,)) for shape in tried]
         best = min(fits, key=lambda f: f.criterion)
         others = {
             str(f.problem.shapes[0]): f.criterion - best.criterion for f in fits if f is not best
         }
         return replace(best, alternatives=others)
-    shapes: tuple[LineShape, ...] = ()
-    found: Found | None = None
-    for k in range(max(wanted.most, len(wanted.shapes))):
-        asked = k < len(wanted.shapes)
-        shapes = (*shapes, wanted.shapes[k] if asked else wanted.shapes[0])
-        one = _with_another_line(series, bins, noise, shapes, baseline, found, wanted.given)
-        if one is None:
+    found = search.asked(wanted.shapes)
+    count = 2 * bins.spectra.size
+    while len(found.problem.shapes) < wanted.most:
+        if found.minimum.squares / noise**2 / count < 1.0 + 2.0 * np.sqrt(2.0 / count):
             break
-        if not asked and found is not None and one.criterion > found.criterion - _WORTH:
+        more = search.with_another(found, wanted.shapes[0])
+        if more is None or more.criterion > found.criterion - _WORTH:
             break
-        found = one
-        count = 2 * bins.spectra.size
-        if k + 1 >= len(wanted.shapes) and (
-            found.minimum.squares / noise**2 / count < 1.0 + 2.0 * np.sqrt(2.0 / count)
-        ):
-            break
-    if found is None or len(found.problem.shapes) < len(wanted.shapes):
-        raise ValueError("no line found")
+        found = more
     return found
 
 
-def _with_another_line(
-    series: Series,
-    bins: Bins,
-    noise: float,
-    shapes: tuple[LineShape, ...],
-    baseline: Baseline,
-    found: Found | None,
-    given: lmfit.Parameters | None,
-) -> Found | None:
-    """Return the best fit with one more line where the present residual is largest."""
-    problem = Projection(series, bins, shapes, baseline)
-    k = len(shapes) - 1
-    before: dict[str, float] = {}
-    if found is None:
-        coherent = leading_spectrum(problem.spectra)
-    else:
-        before = dict(found.minimum.parameters.valuesdict())
-        rest, a = found.problem.residual(before)
-        coherent = np.asarray((a @ rest) / (a @ a))
-    known = {} if given is None else {n: given[n].value for n in given}
-    own = {n: known[numbered(n, k)] for n in shapes[k].names if numbered(n, k) in known}
-    if "shift" in own:
-        own["shift"] = float(series.offset_hz(own["shift"]))
-    start = line_start(problem, coherent, shapes[k], own)
-    if start is None:
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Fits of one region, line after line."""
+
+    series: Series
+    bins: Bins
+    noise: float
+    baseline: Baseline
+    given: lmfit.Parameters | None
+
+    def asked(self, shapes: tuple[LineShape, ...]) -> Found:
+        """Return the fit of these lines, which are looked for in every order."""
+        if self.given is not None and set(names_of_lines(shapes)) <= set(self.given):
+            return self.judged(self.problem(shapes), {})
+        found = [self.one_by_one(shapes, order) for order in _orders(shapes)]
+        fits = [f for f in found if f is not None]
+        if not fits:
+            raise ValueError("no line found")
+        return min(fits, key=lambda f: f.minimum.squares)
+
+    def one_by_one(self, shapes: tuple[LineShape, ...], order: Sequence[int]) -> Found | None:
+        """Return the fit of lines that are looked for in an order of `shapes`."""
+        if list(order) != list(range(len(shapes))) and self.given is not None:
+            return None  # given numbers belong to lines by their place
+        found: Found | None = None
+        for k in order:
+            found = self.with_another(found, shapes[k])
+            if found is None:
+                return None
+        assert found is not None
+        if list(order) == list(range(len(shapes))):
+            return found
+        values = _in_order(found, [list(order).index(k) for k in range(len(shapes))])
+        return None if values is None else self.judged(self.problem(shapes), values)
+
+    def with_another(self, found: Found | None, shape: LineShape) -> Found | None:
+        """Return the fit with one more line, where the present residual is largest."""
+        before: dict[str, float] = {}
+        shapes: tuple[LineShape, ...] = (shape,)
+        if found is not None:
+            shapes = (*found.problem.shapes, shape)
+            before = dict(found.minimum.parameters.valuesdict())
+        problem, k = self.problem(shapes), len(shapes) - 1
+        if found is None:
+            coherent = leading_spectrum(problem.spectra)
+        else:
+            rest, a = found.problem.residual(before)
+            coherent = np.asarray((a @ rest) / (a @ a))
+        given = self.given or {}
+        own = {n: given.get(numbered(n, k)) for n in shape.names}
+        known = {n: float(p.value) for n, p in own.items() if p is not None and not p.expr}
+        if "shift" in known:
+            known["shift"] = float(self.series.offset_hz(known["shift"]))
+        start = line_start(problem, coherent, shape, known)
+        if start is None:
+            return None
+        hertz, c = start
+        values = before | {numbered(n, k): v for n, v in hertz.items()}
+        values[numbered("shift", k)] = float(self.series.ppm(hertz["shift"]))
+        values[numbered("phase", k)] = float(np.degrees(np.angle(c)))
+        if k > 0:
+            values[numbered("intensity", k)] = abs(c)
+        return self.judged(problem, values)
+
+    def problem(self, shapes: tuple[LineShape, ...]) -> Projection:
+        """Return the projection of the region for these lines."""
+        return Projection(self.series, self.bins, shapes, self.baseline)
+
+    def judged(self, problem: Projection, values: Mapping[str, float]) -> Found:
+        """Return the fit from a start, with its Bayesian information criterion.
+
+        That counts absolute noise, but never below what the shape leaves: an imperfect shape at
+        high signal-to-noise must not collect lines for ever.
+        """
+        start = bounded(self.series, problem.bins, problem.shapes, values, self.given)
+        minimum = problem.minimise(start)
+        count = 2 * problem.spectra.size
+        free = sum(p.vary for p in minimum.parameters.values())
+        misfit = max(minimum.squares / self.noise**2 / count, 1e-12)
+        criterion = float(count * np.log(misfit) + free * np.log(count))
+        return Found(problem=problem, minimum=minimum, criterion=criterion)
+
+
+def _orders(shapes: tuple[LineShape, ...]) -> list[tuple[int, ...]]:
+    """Return the orders of lines that differ, all for few kinds, the given one first."""
+    differing: dict[tuple[LineShape, ...], tuple[int, ...]] = {}
+    for order in islice(permutations(range(len(shapes))), _ORDERS):
+        differing.setdefault(tuple(shapes[k] for k in order), order)
+    return list(differing.values())
+
+
+def _in_order(found: Found, places: Sequence[int]) -> dict[str, float] | None:
+    """Return the values of a fit with its lines renumbered; None where the first has no height."""
+    values = {"intensity": 1.0} | dict(found.minimum.parameters.valuesdict())
+    first = values[numbered("intensity", places[0])]
+    if first == 0.0:
         return None
-    hertz, c = start
-    values = before | {numbered(n, k): v for n, v in hertz.items()}
-    values[numbered("shift", k)] = float(series.ppm(hertz["shift"]))
-    values[numbered("phase", k)] = float(np.degrees(np.angle(c)))
-    if k > 0:
-        values[numbered("intensity", k)] = abs(c)
-    best = problem.minimise(bounded(series, problem.bins, shapes, values, _of(given, shapes)))
-    # absolute noise, but never below what the present shape leaves: an imperfect shape at
-    # high signal-to-noise must not collect lines for ever
-    count = 2 * bins.spectra.size
-    free = sum(p.vary for p in best.parameters.values())
-    criterion = count * np.log(max(best.squares / noise**2 / count, 1e-12)) + free * np.log(count)
-    return Found(problem=problem, minimum=best, criterion=float(criterion))
-
-
-def _of(given: lmfit.Parameters | None, shapes: Sequence[LineShape]) -> lmfit.Parameters | None:
-    """Return those of the given parameters that belong to some lines."""
-    import lmfit
-
-    if given is None:
-        return None
-    names = {n for k, shape in enumerate(shapes) for n in names_of_line(shape, k)}
-    part = lmfit.Parameters()
-    part.add_many(*(p for n, p in given.items() if n in names))
-    return part
+    renumbered: dict[str, float] = {}
+    for k, place in enumerate(places):
+        for name in (*found.problem.shapes[place].names, "phase"):
+            renumbered[numbered(name, k)] = values[numbered(name, place)]
+        if k > 0:
+            renumbered[numbered("intensity", k)] = values[numbered("intensity", place)] / first
+    return renumbered

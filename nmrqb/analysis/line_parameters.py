@@ -8,6 +8,7 @@ time 0 relative to the first line, signed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -113,14 +114,29 @@ def bounded(
         "gaussian_width": (0.01 * bin_hz, 10.0 * span),
         "J": (0.0, span),
     }
+    names = names_of_lines(shapes)
     table = lmfit.Parameters()
-    own = () if given is None else tuple(given)
-    for name in names_of_lines(shapes):
-        if given is None or name not in own:
-            least, most = limits.get(name.rstrip("0123456789"), (-np.inf, np.inf))
-            table.add(name, value=values[name], min=least, max=most)
-    # one after the other would look for parameters of expressions that are not there yet
-    return table if given is None else table + given
+    tied: dict[str, str] = {}
+    for name in names:
+        least, most = limits.get(name.rstrip("0123456789"), (-np.inf, np.inf))
+        p = None if given is None or name not in given else given[name]
+        if p is None or p.expr:
+            # a number that an expression will replace needs no good start
+            start = values.get(name, 0.0) if p is not None else values[name]
+            table.add(name, value=start, min=least, max=most)
+        else:
+            table.add(name, value=p.value, vary=p.vary, min=p.min, max=p.max)
+        if p is not None and p.expr:
+            tied[name] = p.expr
+    for name, expression in tied.items():
+        # of a line that is still to be found nothing can be told
+        if all(n in names for n in re.findall(r"[A-Za-z_]\w*", expression) if _is_name(n)):
+            table[name].set(expr=expression, min=-np.inf, max=np.inf)
+    return table
+
+
+def _is_name(word: str) -> bool:
+    return re.fullmatch(rf"(?:{'|'.join(UNITS)})\d*", word) is not None
 
 
 def at_bound(parameter: lmfit.Parameter, stderr: float) -> str | None:
@@ -166,4 +182,7 @@ def line_model(series: Series, shapes: Sequence[LineShape]) -> lmfit.Model:
     def lines(bins: Bins, **values: float) -> NDArray[np.complex128]:
         return values["amplitude"] * spectrum_of_lines(bins, series, shapes, values)[0]
 
-    return lmfit.Model(lines, independent_vars=["bins"], param_names=["amplitude", *names])
+    # lmfit reads the names of the arguments of a function that is made at run time here
+    lines.argnames = ["bins", "amplitude", *names]  # type: ignore[attr-defined]
+    lines.kwargs = []  # type: ignore[attr-defined]
+    return lmfit.Model(lines, independent_vars=["bins"])

@@ -19,6 +19,8 @@ from nmrqb.analysis.shapes import LineShape, shape_in_bins
 _CELLS = 1500
 #: couplings that are tried by least squares
 _COMBS = 4
+#: share of the best overlap (power) below which a coupling is not tried
+_RIVAL = 0.5
 
 
 def leading_spectrum(spectra: Spectra) -> Spectra:
@@ -136,6 +138,8 @@ def _combs(
     found.sort(reverse=True)
     kept: list[tuple[float, float, float]] = []
     for one_comb in found:
+        if one_comb[0] < _RIVAL * found[0][0]:
+            break
         if all(abs(one_comb[1] - other[1]) > 0.1 * other[1] for other in kept):
             kept.append(one_comb)
         if len(kept) == _COMBS:
