@@ -5,8 +5,11 @@ broadened overlaps less with it).  To first order a row that is moved by d hertz
 radians leaves the residual a (d ds/dnu + f i s) of the common fit: `find_drift` reads d and f of
 every row from it.
 `fit_rows` fits the rows each with a shift, a phase or a broadening of its own.  The price is the
-honest one: with a width free the variance of ln a doubles.  A phase stays within 90 degrees of the
-common one and rows too weak to show theirs take it from their neighbours, so that no sign is lost.
+honest one: with a width free the variance of ln a doubles.
+
+A phase of its own would take a row's sign away: a turn by 180 degrees is a change of sign.  Phases
+are therefore taken to change by less than 90 degrees from one visible row to the next, and rows too
+weak to show theirs take it from their neighbours: no sign is lost, no amplitude made positive.
 """
 
 from __future__ import annotations
@@ -195,10 +198,18 @@ def fit_rows(
 
     shape, _ = problem.shape(values)
     norm = float(np.linalg.norm(shape))
-    start = problem.amplitudes(shape)
-    visible = np.flatnonzero(np.abs(start) * norm >= _VISIBLE * noise)
-    limit = np.array([np.pi / 2.0 if n == "phase" else np.inf for n in names])
-    found = np.zeros((len(start), len(names)))
+    overlap = problem.spectra @ shape.conj() / norm**2
+    found = np.zeros((len(overlap), len(names)))
+    limit = np.full(len(names), np.inf)
+    if "phase" in names:
+        k = names.index("phase")
+        visible = np.flatnonzero(np.abs(overlap) * norm >= _VISIBLE * noise)
+        found[visible, k] = _continuous(np.angle(overlap[visible]), np.abs(overlap[visible]))
+        limit[k] = np.pi / 2.0
+        start = np.real(overlap * np.exp(-1j * found[:, k]))
+    else:
+        start = overlap.real
+        visible = np.flatnonzero(np.abs(start) * norm >= _VISIBLE * noise)
     for row in visible:
         data = problem.spectra[row]
 
@@ -211,9 +222,9 @@ def fit_rows(
 
         fit = least_squares(
             residual,
-            [start[row], *np.zeros(len(names))],
+            [start[row], *found[row]],
             jac=slope,
-            bounds=(np.append(-np.inf, -limit), np.append(np.inf, limit)),
+            bounds=(np.append(-np.inf, found[row] - limit), np.append(np.inf, found[row] + limit)),
             x_scale="jac",
             max_nfev=50,
         )
@@ -244,6 +255,18 @@ def fit_rows(
         broadening_per_s=slowest * np.expm1(own_values.get("width", none)),
         reduced_chi2=cost / max(dof, 1),
     )
+
+
+def _continuous(angle: Array, weight: Array) -> Array:
+    """Return angles, known up to half turns, that change least from one to the next.
+
+    The one of the largest weight lies within 90 degrees of 0.
+    """
+    if len(angle) == 0:
+        return angle
+    smooth = np.unwrap(angle, period=np.pi)
+    turns = np.rint(smooth[int(np.argmax(weight))] / np.pi)
+    return np.asarray(smooth - turns * np.pi)
 
 
 def moved_shape(

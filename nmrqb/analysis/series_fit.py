@@ -206,7 +206,10 @@ def _fit_drifting(
                 covariance=np.diag((rows.stderr / weights) ** 2),
                 reduced_chi2=rows.reduced_chi2,
                 picture=fitted_row(problem, local.spectra, own, k),
-                drift=before.drift,
+                drift=(
+                    *(d for d in before.drift if d.quantity in drifting),
+                    *(d for d in fit.drift if d.quantity not in drifting),
+                ),
                 rows=replace(
                     rows,
                     shift_hz=rows.shift_hz + moved.shift_hz,
