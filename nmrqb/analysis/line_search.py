@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,8 @@ _CELLS = 1500
 _COMBS = 4
 #: share of the best overlap (power) below which a coupling is not tried
 _RIVAL = 0.5
+#: share of the best overlap (amplitude) from which a narrower line is preferred
+_NEAR = 0.6
 
 
 def leading_spectrum(spectra: Spectra) -> Spectra:
@@ -48,12 +50,12 @@ def line_start(
     bins = problem.bins
     bin_hz = 1.0 / (bins.points * bins.dwell_s)
     span = float(np.ptp(bins.frequency_hz))
+    octaves = max(1, int(np.log(span / bin_hz / 4.0) / np.log(4.0)))
+    widths = [2.0 * bin_hz * 4.0**k for k in range(octaves)]
     if shape.multiplet is None:
-        highest = float(bins.frequency_hz[int(np.argmax(np.abs(coherent)))])
-        places = [{"shift": given.get("shift", highest)}]
+        places = [{"shift": given.get("shift", _highest(bins, coherent, widths))}]
     else:
         places = _combs(bins, coherent, shape.multiplet, given)
-    octaves = max(1, int(np.log(span / bin_hz / 4.0) / np.log(4.0)))
     lorentzian_line = replace(shape, profile="lorentzian")
     alone = Projection(
         problem.series, replace(bins, spectra=coherent[None]), (lorentzian_line,), problem.baseline
@@ -61,8 +63,8 @@ def line_start(
     best: Minimum | None = None
     for place in places:
         tried = []
-        for width in 2.0 * bin_hz * 4.0 ** np.arange(octaves):
-            values = place | {"width": float(width)}
+        for width in widths:
+            values = place | {"width": width}
             score = abs(_overlap(problem, coherent, lorentzian_line, values)[1])
             tried.append((score, values))
         score, values = max(tried, key=lambda one: one[0])
@@ -98,6 +100,22 @@ def _overlap(
     norm = float(np.linalg.norm(line))
     product = complex(np.vdot(line, coherent))
     return (product / norm**2, abs(product) / norm) if norm > 0.0 else (0.0, 0.0)
+
+
+def _highest(bins: Bins, coherent: Spectra, widths: Sequence[float]) -> float:
+    """Return where a line overlaps most with a spectrum, in units of its norm.
+
+    The narrowest width counts that comes near the best: a broad one overlaps with several lines.
+    """
+    middle = np.array([bins.frequency_hz[len(bins.frequency_hz) // 2]])
+    tried = []
+    for width in widths:
+        line, _ = lorentzian(bins, middle, np.array([np.pi * width]))
+        overlap = np.abs(_filtered(bins, coherent, width)) / np.linalg.norm(line)
+        best = int(np.argmax(overlap))
+        tried.append((float(overlap[best]), float(bins.frequency_hz[best])))
+    top = max(score for score, _ in tried)
+    return next(place for score, place in tried if score >= _NEAR * top)
 
 
 def _combs(

@@ -60,8 +60,8 @@ def spectrum_bins(series: Series) -> Bins:
         raise ValueError(
             f"fids must have at least 16 points after the group delay, but have {used}"
         )
-    fids = series.fids[:, first:] / series.scans[:, None]
-    spectra = np.fft.fftshift(np.fft.fft(fids, axis=1), axes=1) / np.sqrt(used)
+    fids = series.fids[:, first:] / (series.scans[:, None] * np.sqrt(used))
+    spectra = np.fft.fftshift(scipy.fft.fft(fids, axis=1, overwrite_x=True), axes=1)
     frequency = np.fft.fftshift(np.fft.fftfreq(used, series.dwell_s))
     start = float(series.times_s[first])
     return Bins(frequency, spectra, start, series.dwell_s, used)
