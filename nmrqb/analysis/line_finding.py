@@ -134,7 +134,7 @@ class _Search:
             before = dict(found.minimum.parameters.valuesdict())
         problem, k = self.problem(shapes), len(shapes) - 1
         if found is None:
-            coherent = leading_spectrum(problem.spectra)
+            coherent = leading_spectrum(problem.bins)
         else:
             rest, a = found.problem.residual(before)
             coherent = np.asarray((a @ rest) / (a @ a))

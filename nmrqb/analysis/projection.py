@@ -135,10 +135,11 @@ class Projection:
         hessian = (a @ a) * inner(slopes, slopes) + cross + cross.T + norm2 * (da.T @ da)
         return NormalEquations(hessian, -(a @ by_row), float(np.vdot(rest, rest).real))
 
-    def minimise(self, parameters: lmfit.Parameters) -> Minimum:
+    def minimise(self, parameters: lmfit.Parameters, *, tolerance: float = 1e-12) -> Minimum:
         """Return the parameters of least squares, from a start.
 
-        Fixed parameters, bounds and expressions are those of `parameters`.
+        Fixed parameters, bounds and expressions are those of `parameters`; the search ends where
+        the sum of squares changes by less than `tolerance` of itself.
         """
         found = parameters.copy()
         free = [n for n, p in found.items() if p.vary and not p.expr]
@@ -169,7 +170,7 @@ class Projection:
             jac=jacobian,
             bounds=(np.array([found[n].min for n in free]), np.array([found[n].max for n in free])),
             x_scale="jac",
-            ftol=1e-12,
+            ftol=tolerance,
             xtol=1e-10,
             gtol=1e-10,
             max_nfev=100,

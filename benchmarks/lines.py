@@ -1,4 +1,4 @@
-"""Measure fits of lines: `make bench` rewrites benchmarks/inference.md.
+"""Measure fits of lines: `make bench` rewrites benchmarks/lines.md.
 
 Speed beside lmfit with numerical derivatives, FID by FID, in the same run; errors beside the
 Cramer-Rao bound.  Timings are never tests.  Promised: 64 FIDs of 16384 complex points with three
@@ -26,7 +26,7 @@ from nmrqb.analysis.line_parameters import line_model
 from nmrqb.analysis.lines import spectrum_bins
 from nmrqb.analysis.noise import noise_per_channel
 
-PAGE = Path(__file__).with_name("inference.md")
+PAGE = Path(__file__).with_name("lines.md")
 ROWS, POINTS, DWELL = 64, 16384, 1e-4
 #: three lines of different widths within 40 Hz
 LINES = (
@@ -35,7 +35,7 @@ LINES = (
     Planted(nu=-960.0, width=3.0, intensity=0.5),
 )
 REGION = (-10.8, -8.8)
-SERIES = 1000
+SERIES = 500
 
 
 def timed(action, repeats=1):
@@ -170,7 +170,7 @@ def bound(lines):
                 ", ".join(f"{a:g}" for a in truth),
                 "of the largest; one Lorentzian line whose shift, width and phase are fitted. The",
                 "bound of an amplitude with a shape that the strong rows know is",
-                "sigma sqrt(2 R dt) (the whole FID, no baseline); SNR is that of the strongest row,",
+                "sigma sqrt(2 R dt) (whole FID, no baseline); SNR is that of the strongest row,",
                 "A/(sigma sqrt(2 R dt)). Scatter is known to",
                 f"{100 / np.sqrt(2 * SERIES * len(truth)):.1f} % of itself.",
             )
@@ -269,7 +269,8 @@ def main():
         "",
         " ".join(
             (
-                f"Made by `make bench` on {platform.machine()}, Python {platform.python_version()},",
+                f"Made by `make bench` on {platform.machine()}, Python",
+                f"{platform.python_version()},",
                 f"numpy {np.__version__}, scipy {scipy.__version__}, lmfit {lmfit.__version__};",
                 f"one thread, load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()}",
                 "cores. Times on a busy machine scatter; ratios of processor times of one run do",
