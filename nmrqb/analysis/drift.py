@@ -115,10 +115,12 @@ def find_drift(problem: Projection, values: Mapping[str, float], noise: float) -
     norm2 = np.vdot(shape, shape).real
     tangent = np.array([_moved(problem, slopes, "shift"), _moved(problem, slopes, "phase")])
     tangent -= np.outer(inner(tangent, shape[None])[:, 0] / norm2, shape)
-    metric = np.linalg.inv(inner(tangent, tangent))
     rows = np.flatnonzero(np.abs(a) * np.sqrt(norm2) > _VISIBLE * noise)
-    if len(rows) < 3:
+    gram = inner(tangent, tangent)
+    # a region of a few bins may not tell a shift from a turn
+    if len(rows) < 3 or np.linalg.det(gram) < 1e-9 * gram[0, 0] * gram[1, 1]:
         return ()
+    metric = np.linalg.inv(gram)
     moved = inner(rest[rows], tangent) @ metric / a[rows, None]
     found = []
     for k, (quantity, unit, scale) in enumerate(

@@ -56,6 +56,12 @@ class Found:
     criterion: float
     alternatives: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Degrees of freedom of the residuals."""
+        free = sum(p.vary for p in self.minimum.parameters.values())
+        return self.problem.degrees_of_freedom(free)
+
 
 def find_lines(
     series: Series, bins: Bins, noise: float, wanted: Wanted, baseline: Baseline
@@ -84,6 +90,9 @@ def find_lines(
         if found.minimum.squares / noise**2 / count < 1.0 + 2.0 * np.sqrt(2.0 / count):
             break
         more = search.with_another(found, wanted.shapes[0])
+        # more than half of the noise fitted away is no description
+        if more is not None and more.degrees_of_freedom < count / 2:
+            break
         if more is None or more.criterion > found.criterion - _WORTH:
             break
         found = more
@@ -165,9 +174,14 @@ class _Search:
         high signal-to-noise must not collect lines for ever.
         """
         start = bounded(self.series, problem.bins, problem.shapes, values, self.given)
+        free = sum(p.vary for p in start.values())
+        if problem.degrees_of_freedom(free) < 1:
+            raise ValueError(
+                f"{len(problem.bins.frequency_hz)} points of {len(problem.spectra)} row(s) cannot "
+                f"determine {free} parameters of lines beside amplitudes and baselines"
+            )
         minimum = problem.minimise(start)
         count = 2 * problem.spectra.size
-        free = sum(p.vary for p in minimum.parameters.values())
         misfit = max(minimum.squares / self.noise**2 / count, 1e-12)
         criterion = float(count * np.log(misfit) + free * np.log(count))
         return Found(problem=problem, minimum=minimum, criterion=criterion)

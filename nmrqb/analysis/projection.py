@@ -116,6 +116,11 @@ class Projection:
         """Return the best amplitudes of the rows, in units of the shape, shape (rows,)."""
         return inner(self.spectra, shape[None])[:, 0] / np.vdot(shape, shape).real
 
+    def degrees_of_freedom(self, free: int) -> int:
+        """Return real numbers in the rows less `free` parameters, amplitudes and baselines."""
+        taken = len(self.spectra) * (1 + 2 * self.nuisance.shape[1])
+        return int(2 * self.spectra.size - free - taken)
+
     def residual(self, values: Mapping[str, float]) -> tuple[Spectra, Array]:
         """Return rows minus fit, shape (rows, bins), and the amplitudes."""
         shape, _ = self.shape(values)

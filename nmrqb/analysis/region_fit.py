@@ -85,8 +85,9 @@ class RegionFit:
         Sigma of one channel of one point.
     reduced_chi2 : float
         Of the region; above 1 where the shape does not describe the line within the noise.
-    whiteness_p_value : float
-        Probability of residuals at least as correlated from bin to bin, were the shape right.
+    whiteness_p_value : float or None
+        Probability of residuals at least as correlated from bin to bin, were the shape right;
+        None where the region holds too few bins to tell.
     drift : tuple of Drift
         Of shift and phase along the rows, against the shape common to all.
     rows : RowFits or None
@@ -109,7 +110,7 @@ class RegionFit:
     covariance: NDArray[np.float64]
     noise: float
     reduced_chi2: float
-    whiteness_p_value: float
+    whiteness_p_value: float | None
     picture: FittedRow
     drift: tuple[Drift, ...] = ()
     rows: RowFits | None = None
@@ -177,7 +178,7 @@ def tell(
         for p in own:  # one full turn is as good as another
             p.value = 180.0 - (180.0 - p.value - turn) % 360.0
     values = dict(parameters.valuesdict())
-    dof = _degrees_of_freedom(problem, parameters)
+    dof = problem.degrees_of_freedom(sum(p.vary for p in parameters.values()))
     numbers, warnings = _numbers(problem, minimum, noise, dof)
     rest, a = problem.residual(values)
     directions = np.array([shape, *slopes])
@@ -240,12 +241,6 @@ def _of_lines(values: Mapping[str, float], name: str, lines: int) -> Array:
 
 def _width(shape: LineShape, values: Mapping[str, float], line: int) -> float:
     return shape.full_width_hz({n: values[numbered(n, line)] for n in shape.widths})
-
-
-def _degrees_of_freedom(problem: Projection, parameters: lmfit.Parameters) -> int:
-    rows = len(problem.spectra)
-    free = sum(p.vary for p in parameters.values())
-    return int(2 * problem.spectra.size - free - rows * (1 + 2 * problem.nuisance.shape[1]))
 
 
 def _numbers(

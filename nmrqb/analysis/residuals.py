@@ -18,8 +18,10 @@ _LAGS = 8
 SUSPICIOUS = 1e-3
 
 
-def whiteness(residual: Spectra, removed: Spectra, removed_twice: Array) -> float:
+def whiteness(residual: Spectra, removed: Spectra, removed_twice: Array) -> float | None:
     """Return the probability of autocorrelations at least as large in white noise.
+
+    None where the fit took out more than half of the noise.
 
     With c_l = sum_k e*_k e_(k+l) over l = 1 ... L, Q = sum_l |c_l - <c_l>|^2/<|c_l|^2> times two is
     chi-square with 2 L degrees of freedom (Ljung and Box, Biometrika 65, 297 (1978), for complex
@@ -36,6 +38,8 @@ def whiteness(residual: Spectra, removed: Spectra, removed_twice: Array) -> floa
     size = len(residual)
     lags = min(_LAGS, size // 4)
     free = 2.0 * size - len(removed) - 2.0 * removed_twice.shape[1]
+    if free < size:
+        return None
     variance = float(np.vdot(residual, residual).real) / free
     q = 0.0
     for lag in range(1, lags + 1):

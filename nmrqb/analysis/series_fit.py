@@ -229,7 +229,7 @@ def _warned(fit: RegionFit, drifting: Collection[Drifting]) -> RegionFit:
             f"the rows drift: {'; '.join(str(d) for d in moved)}; not modelled unless drift "
             f"{' or '.join(d.quantity for d in moved)} is asked for"
         )
-    if fit.whiteness_p_value < SUSPICIOUS:
+    if fit.whiteness_p_value is not None and fit.whiteness_p_value < SUSPICIOUS:
         warnings.append(
             "the residuals are not white from point to point "
             f"({in_words(fit.whiteness_p_value)}): the shape is not quite that of the "
