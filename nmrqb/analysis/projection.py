@@ -141,27 +141,26 @@ class Projection:
         return NormalEquations(hessian, -(a @ by_row), float(np.vdot(rest, rest).real))
 
     def minimise(self, parameters: lmfit.Parameters, *, tolerance: float = 1e-12) -> Minimum:
-        """Return the parameters of least squares, from a start.
+        """Bring `parameters` from a start to least squares, and return them.
 
-        Fixed parameters, bounds and expressions are those of `parameters`; the search ends where
-        the sum of squares changes by less than `tolerance` of itself.
+        Their fixed values, bounds and expressions hold; the search ends where the sum of squares
+        changes by less than `tolerance` of itself.
         """
-        found = parameters.copy()
-        free = [n for n, p in found.items() if p.vary and not p.expr]
+        free = [n for n, p in parameters.items() if p.vary and not p.expr]
         if not free:
-            squares = self.normal_equations(found.valuesdict()).squares
-            return Minimum(found, squares, converged=True)
+            squares = self.normal_equations(parameters.valuesdict()).squares
+            return Minimum(parameters, squares, converged=True)
         last: tuple[bytes, tuple[Array, Array]] | None = None
 
         def at(x: Array) -> tuple[Array, Array]:
             nonlocal last
             if last is None or last[0] != x.tobytes():
-                values = with_values(found, free, x)
-                chain = chain_rule(found, free, self.names)
+                values = with_values(parameters, free, x)
+                chain = chain_rule(parameters, free, self.names)
                 last = (x.tobytes(), self.normal_equations(values).compressed(chain))
             return last[1]
 
-        start = np.array([found[n].value for n in free])
+        start = np.array([parameters[n].value for n in free])
 
         def residual(x: Array) -> Array:
             return at(x)[0]
@@ -173,15 +172,18 @@ class Projection:
             residual,
             start,
             jac=jacobian,
-            bounds=(np.array([found[n].min for n in free]), np.array([found[n].max for n in free])),
+            bounds=(
+                np.array([parameters[n].min for n in free]),
+                np.array([parameters[n].max for n in free]),
+            ),
             x_scale="jac",
             ftol=tolerance,
             xtol=1e-10,
             gtol=1e-10,
             max_nfev=100,
         )
-        with_values(found, free, fit.x)
-        return Minimum(found, 2.0 * float(fit.cost), converged=bool(fit.status > 0))
+        with_values(parameters, free, fit.x)
+        return Minimum(parameters, 2.0 * float(fit.cost), converged=bool(fit.status > 0))
 
 
 def with_values(table: lmfit.Parameters, names: Sequence[str], x: Array) -> dict[str, float]:

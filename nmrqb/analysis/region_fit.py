@@ -264,7 +264,12 @@ def _numbers(
     reasons |= ends
     if not minimum.converged:
         reasons |= dict.fromkeys(free, "the fit of the line shape did not converge")
-    quantile = float(stats.norm.ppf(0.975))
+    shape, _ = problem.shape(parameters.valuesdict())
+    a = problem.amplitudes(shape)
+    power = float((a @ a) * np.vdot(shape, shape).real) / (noise * scale) ** 2
+    # an error of a shape goes as R^(3/2)/A, whose own relative variance is 5/power of a Lorentzian
+    # line (Cramer-Rao): Student's t whose degrees of freedom have that variance, 1/(2 n)
+    quantile = float(stats.t.ppf(0.975, max(power / 10.0, 1.0)))
     numbers: dict[str, FittedParameter] = {}
     for name in problem.names:
         p, unit, why = parameters[name], unit_of(name), reasons.get(name)
@@ -280,6 +285,9 @@ def _numbers(
         else:
             p.stderr = error
             interval = (value - quantile * error, value + quantile * error)
+            if "width" in name and error < value:  # of a positive number that errs by a factor
+                factor = float(np.exp(quantile * error / value))
+                interval = (value / factor, value * factor)
             numbers[name] = FittedParameter(value=value, stderr=error, ci95=interval, unit=unit)
     return numbers, warnings
 
