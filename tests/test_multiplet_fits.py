@@ -124,6 +124,22 @@ def test_fixed_values_bounds_and_expressions_are_honoured():
     assert "lower bound 0.15" in cut.numbers["shift"].reason
 
 
+def test_two_lines_in_one_place_have_no_errors_of_their_own():
+    given = lmfit.Parameters()
+    for n in ("", "2"):
+        given.add(f"shift{n}", value=0.1)
+        given.add(f"width{n}", value=2.0, vary=False)
+        given.add(f"phase{n}", value=40.0)
+    given.add("intensity2", value=1.0)
+    given["shift2"].set(expr="shift")
+    given["phase2"].set(expr="phase")
+    (fit,) = fit_series(series_of(ROWS, [Planted(nu=10.0)]), REGION, parameters=given).regions
+    # the sum is known, the parts are not: intensity2 changes the common height alone
+    reason = fit.numbers["intensity2"].reason
+    assert fit.numbers["intensity2"].value is None
+    assert "not identifiable" in reason
+
+
 def test_a_fixed_coupling_that_is_wrong_costs_what_the_free_one_gains():
     """Likelihood: chi-square grows by ((J - J_best)/error)^2 near the best J."""
     series = series_of(ROWS, [planted(3, 0.5, 20.0)])

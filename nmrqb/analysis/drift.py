@@ -3,9 +3,8 @@
 A shape common to all rows takes a drift for a change of amplitude (a line that is moved or
 broadened overlaps less with it).  To first order a row that is moved by d hertz and turned by f
 radians leaves the residual a (d ds/dnu + f i s) of the common fit: `find_drift` reads d and f of
-every row from it.
-`fit_rows` fits the rows each with a shift, a phase or a broadening of its own.  The price is the
-honest one: with a width free the variance of ln a doubles.
+every row from it.  `fit_rows` fits the rows each with a shift, a phase or a broadening of its own.
+The price is the honest one: with a width free the variance of ln a doubles.
 
 A phase of its own would take a row's sign away: a turn by 180 degrees is a change of sign.  Phases
 are therefore taken to change by less than 90 degrees from one visible row to the next, and rows too
@@ -293,7 +292,7 @@ def without_drift(series: Series, shift_hz: Array, phase_rad: Array) -> Series:
     return replace(series, fids=series.fids * np.exp(-1j * angle))
 
 
-def drifting_of(text: str | Collection[str] | bool) -> frozenset[Drifting]:
+def drifting_of(asked: str | Collection[str] | bool) -> frozenset[Drifting]:
     """Return what is modelled: True stands for shift and width.
 
     Raises
@@ -301,9 +300,9 @@ def drifting_of(text: str | Collection[str] | bool) -> frozenset[Drifting]:
     ValueError
         For a name that is not known.
     """
-    if isinstance(text, bool):
-        return frozenset(("shift", "width")) if text else frozenset()
-    names = {text} if isinstance(text, str) else set(text)
+    if isinstance(asked, bool):
+        return frozenset(("shift", "width")) if asked else frozenset()
+    names = {asked} if isinstance(asked, str) else set(asked)
     known: dict[str, Drifting] = {n: n for n in DRIFTING}
     unknown = sorted(names - set(known))
     if unknown:

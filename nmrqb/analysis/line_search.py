@@ -93,7 +93,7 @@ def line_start(
         tried = []
         for width in widths:
             values = place | {"width": width}
-            score = abs(_overlap(problem, coherent, lorentzian_line, values)[1])
+            _, score = _overlap(problem, coherent, lorentzian_line, values)
             tried.append((score, values))
         score, values = max(tried, key=lambda one: one[0])
         if not (np.isfinite(score) and score > 0.0):

@@ -13,19 +13,8 @@ from scipy import stats
 from nmrqb.analysis.curve_fit import FittedParameter
 from nmrqb.analysis.drift import Drift, RowFits, find_drift
 from nmrqb.analysis.line_finding import Found
-from nmrqb.analysis.line_parameters import (
-    at_bound,
-    numbered,
-    unit_of,
-)
-from nmrqb.analysis.projection import (
-    Array,
-    Minimum,
-    Projection,
-    Spectra,
-    chain_rule,
-    inner,
-)
+from nmrqb.analysis.line_parameters import at_bound, numbered, unit_of
+from nmrqb.analysis.projection import Array, Minimum, Projection, Spectra, chain_rule, inner
 from nmrqb.analysis.regions import scan_weights
 from nmrqb.analysis.residuals import whiteness
 from nmrqb.analysis.shapes import LineShape
@@ -70,7 +59,7 @@ class RegionFit:
         The shape: `shift` (ppm), `width`, `gaussian_width`, `J` (Hz), `phase` (degrees at time 0)
         of the first line, `shift2`, ... and `intensity2` (relative to the first) of others.
     parameters : lmfit.Parameters
-        The same, with bounds and correlations, to start another fit from.
+        The same, with bounds, fixed values and expressions, to start another fit from.
     shift_ppm, width_hz : ndarray, shape (lines,)
         Positions and full widths at half height of the lines (of one line of a multiplet).
     intensity : ndarray of complex, shape (lines,)
@@ -257,15 +246,23 @@ def _numbers(
         )
     hessian = problem.normal_equations(parameters.valuesdict()).hessian / (noise * scale) ** 2
     free = [n for n, p in parameters.items() if p.vary and not p.expr]
-    errors, reasons = _errors(problem, parameters, hessian, free)
+    shape, slopes = problem.shape(parameters.valuesdict())
+    a = problem.amplitudes(shape)
+    # what only changes the height is taken up by the amplitudes, but for rounding
+    whole = (a @ a) * np.sum(np.abs(slopes) ** 2, axis=1) / (noise * scale) ** 2
+    felt = np.diag(hessian) > 1e-12 * whole
+    reasons = {
+        n: "not identifiable: the spectra do not depend on it"
+        for n, f in zip(problem.names, felt, strict=True)
+        if n in free and not f
+    }
+    errors = _errors(problem, parameters, hessian, [n for n in free if n not in reasons])
     ends = {n: why for n in free if (why := at_bound(parameters[n], errors[n]))}
     if ends:  # what ends at a bound is known there: the others are known with it
-        errors, reasons = _errors(problem, parameters, hessian, [n for n in free if n not in ends])
-    reasons |= ends
+        reasons |= ends
+        errors = _errors(problem, parameters, hessian, [n for n in free if n not in reasons])
     if not minimum.converged:
         reasons |= dict.fromkeys(free, "the fit of the line shape did not converge")
-    shape, _ = problem.shape(parameters.valuesdict())
-    a = problem.amplitudes(shape)
     power = float((a @ a) * np.vdot(shape, shape).real) / (noise * scale) ** 2
     # an error of a shape goes as R^(3/2)/A, whose own relative variance is 5/power of a Lorentzian
     # line (Cramer-Rao): Student's t whose degrees of freedom have that variance, 1/(2 n)
@@ -274,6 +271,8 @@ def _numbers(
     for name in problem.names:
         p, unit, why = parameters[name], unit_of(name), reasons.get(name)
         value, error = float(p.value), errors[name]
+        if why is None and not error > 0.0:
+            why = "not identifiable: it cannot be told apart from what else the lines have"
         if not (p.vary or p.expr):
             numbers[name] = FittedParameter(
                 value=value, stderr=None, ci95=(None, None), unit=unit, reason="held fixed"
@@ -294,20 +293,21 @@ def _numbers(
 
 def _errors(
     problem: Projection, parameters: lmfit.Parameters, hessian: Array, free: Sequence[str]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Return standard errors of all parameters, and the reasons why some have none."""
+) -> dict[str, float]:
+    """Return standard errors of all parameters: 0 where none is free, NaN where they are singular.
+
+    Parameters
+    ----------
+    hessian : ndarray, shape (names, names)
+        J^T J in units of the noise.
+    free : sequence of str
+        Parameters that vary on their own; the spectra depend on each of them.
+    """
     chain = chain_rule(parameters, free, problem.names)
     curvature = chain.T @ hessian @ chain
     size = np.sqrt(np.diag(curvature))
-    unfelt = [n for n, s in zip(free, size, strict=True) if not s > 0.0]
-    if unfelt:
-        return dict.fromkeys(problem.names, np.nan), dict.fromkeys(
-            unfelt, "not identifiable: the spectra do not depend on it"
-        )
     unit = curvature / np.outer(size, size)
-    if len(free) and np.linalg.eigvalsh(unit)[0] < 1e-12:
-        return dict.fromkeys(problem.names, np.nan), dict.fromkeys(
-            free, "not identifiable: the parameters of the lines cannot be told apart"
-        )
+    if len(free) and not np.linalg.eigvalsh(unit)[0] > 1e-12:
+        return dict.fromkeys(problem.names, float("nan"))
     covariance = chain @ (np.linalg.inv(unit) / np.outer(size, size)) @ chain.T
-    return dict(zip(problem.names, np.sqrt(np.diag(covariance)).tolist(), strict=True)), {}
+    return dict(zip(problem.names, np.sqrt(np.diag(covariance)).tolist(), strict=True))
