@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: a Bayesian information criterion must improve by this much for one more line
 _WORTH = 10.0
+#: relative change of the squares at which fits are compared
+_COARSE = 1e-7
 #: orders in which different lines are looked for
 _ORDERS = 24
 
@@ -83,7 +85,7 @@ def find_lines(
         others = {
             str(f.problem.shapes[0]): f.criterion - best.criterion for f in fits if f is not best
         }
-        return replace(best, alternatives=others)
+        return replace(search.polished(best), alternatives=others)
     found = search.asked(wanted.shapes)
     count = 2 * bins.spectra.size
     while len(found.problem.shapes) < wanted.most:
@@ -96,7 +98,7 @@ def find_lines(
         if more is None or more.criterion > found.criterion - _WORTH:
             break
         found = more
-    return found
+    return search.polished(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +182,15 @@ class _Search:
                 f"{len(problem.bins.frequency_hz)} points of {len(problem.spectra)} row(s) cannot "
                 f"determine {free} parameters of lines beside amplitudes and baselines"
             )
-        minimum = problem.minimise(start)
+        minimum = problem.minimise(start, tolerance=_COARSE)
         count = 2 * problem.spectra.size
         misfit = max(minimum.squares / self.noise**2 / count, 1e-12)
         criterion = float(count * np.log(misfit) + free * np.log(count))
         return Found(problem=problem, minimum=minimum, criterion=criterion)
+
+    def polished(self, found: Found) -> Found:
+        """Return the fit brought to its minimum."""
+        return replace(found, minimum=found.problem.minimise(found.minimum.parameters))
 
 
 def _orders(shapes: tuple[LineShape, ...]) -> list[tuple[int, ...]]:

@@ -109,8 +109,10 @@ def shape_in_bins(
     width, gaussian = values.get("width", 0.0), values["gaussian_width"]
     fall = np.pi * width * t + (np.pi * gaussian * t) ** 2 / (4.0 * np.log(2.0))
     carrier = np.exp(2j * np.pi * (values["shift"] + orders[0] * coupling) * t - fall)
-    turn = np.exp(2j * np.pi * coupling * t)
-    fid = carrier * polyval(turn, weights)
+    fid = carrier
+    if multiplet is not None:
+        turn = np.exp(2j * np.pi * coupling * t)
+        fid = carrier * polyval(turn, weights)
     spectra = [fid, t * fid, t**2 * fid]
     if multiplet is not None:
         spectra.append(t * carrier * polyval(turn, weights * orders))
