@@ -16,8 +16,12 @@ Array = NDArray[np.float64]
 
 #: the unit of every NMR energy and ergotropy of the project
 NMR_ENERGY_UNIT = "hbar |omega_B| eps/2, from the identity level"
-#: where the charger is read instead of the battery
-CHARGER_ENERGY_UNIT = "hbar |omega_C| eps/2, from the identity level"
+#: of each species, where it is the one that is read
+ENERGY_UNITS = {
+    "battery": NMR_ENERGY_UNIT,
+    "charger": "hbar |omega_C| eps/2, from the identity level",
+    "load": "hbar |omega_L| eps/2, from the identity level",
+}
 #: of all batteries of a pseudo-pure molecule
 PSEUDO_PURE_ENERGY_UNIT = (
     "hbar |omega_B|, all batteries of a pseudo-pure molecule, from the ground level"

@@ -28,6 +28,7 @@ def commands() -> None:
 for _command in (
     planning.plan,
     planning.compile_to,
+    planning.verdict,
     planning.optimise,
     planning.registers,
     running.run,

@@ -56,7 +56,7 @@ from nmrqb.cli.options import (
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
 @click.option(
     "--spin",
-    type=click.Choice(["charger", "battery", "center", "satellite"]),
+    type=click.Choice(["charger", "battery", "center", "satellite", "load"]),
     help="The spin that it belongs to (for --into).",
 )
 @output_option

@@ -1,4 +1,4 @@
-"""Commands before the spectrometer: plan, compile, optimise, registers."""
+"""Commands before the spectrometer: plan, compile, verdict, optimise, registers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nmrqb.cli.options import (
     progress,
     show,
 )
-from nmrqb.errors import LimitError
+from nmrqb.errors import InputError, LimitError
 
 
 @click.command()
@@ -25,6 +25,7 @@ from nmrqb.errors import LimitError
 @json_option
 def plan(protocol: str, as_json: bool) -> int:
     """Compile PROTOCOL and show its sequences, price, limits and predicted charging."""
+    from nmrqb.studies.balance_report import balance_object, best_row
     from nmrqb.studies.plan import make_plan, predict
 
     made = make_plan(named(protocol))
@@ -56,7 +57,9 @@ def plan(protocol: str, as_json: bool) -> int:
         "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
         "tau_s": prediction.tau,
         "other_single_shots": prediction.other_transfers,
+        "energy_balance": balance_object(prediction, made.register),
         "rf_energy_joule": list(compiled.rf_energy_joule),
+        "choices": list(compiled.choices),
         "roundings": [str(r) for r in compiled.roundings],
         "violations": [str(v) for v in compiled.violations],
         "warnings": [*compiled.warnings, *prediction.warnings()],
@@ -71,6 +74,9 @@ def plan(protocol: str, as_json: bool) -> int:
     if prediction.other_transfers:
         listed = ", ".join(f"{n} {v:.4g}" for n, v in prediction.other_transfers.items())
         lines.append(f"  best single shots (of a full charger's polarisation): {listed}")
+    if prediction.balances is not None:
+        row = best_row(prediction.balances)
+        lines.append(f"row {row}, which fills the load most: {prediction.balances[row]}")
     if prediction.cycles_to_saturation is not None:
         lines.append(f"  cycles to saturation (99 %): {prediction.cycles_to_saturation}")
     show(table, "\n".join(lines), as_json)
@@ -178,3 +184,30 @@ def registers(as_json: bool) -> int:
     }
     show(table, "\n".join(str(r) for r in found), as_json)
     return OK
+
+
+@click.command()
+@click.argument("protocol")
+@output_option
+@overwrite_option
+@json_option
+def verdict(protocol: str, output: str | None, overwrite: bool, as_json: bool) -> int:
+    """Judge the translation of PROTOCOL: ideal target against compiled sequences, by cause."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.plan import make_plan
+    from nmrqb.studies.verdict import verdict_on
+    from nmrqb.studies.verdict_report import deliver_verdict
+
+    folder = None if output is None else output_folder(output)
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
+    made = make_plan(named(protocol))
+    if made.compiled.reference is None:
+        raise InputError("a verdict needs a reference", file=protocol, key="reference")
+    found = verdict_on(made, progress(as_json))
+    if folder is not None:
+        deliver_verdict(found, folder, overwrite=overwrite)
+    show(found.to_result(), str(found), as_json)
+    if folder is not None and not as_json:
+        click.echo(f"report: {folder / 'report.html'}")
+    return OK if found.status == "ok" else NO

@@ -49,7 +49,18 @@ def read_register(name: str | Path) -> SpinRegister:
 
 def parse_register(raw: bytes, file: str) -> SpinRegister:
     """Return the register that TOML text holds, as ``read_register`` does."""
-    return _noun(SpinRegister, parse_toml(raw, file, "nmrqb/register/1"), file)
+    table = parse_toml(raw, file, "nmrqb/register/1")
+    loads = table.get("load")
+    if isinstance(loads, list):
+        raise InputError(
+            f"must be one table, but lists {len(loads)}: a battery discharges into one load (a "
+            "second one would share the exchange, which is not simulated)",
+            file=file,
+            key="load",
+            value=len(loads),
+            limit="one [load]",
+        )
+    return _noun(SpinRegister, table, file)
 
 
 def read_spectrometer(name: str | Path) -> Spectrometer:
@@ -230,8 +241,10 @@ _PROTOCOL_KEYS: dict[str, type | tuple[type, ...]] = {
     "spectrometer": str,
     "cycles": int,
     "scans": int,
+    "heating": str,
     "prepare": list,
     "cycle": list,
+    "discharge": list,
     "readout": list,
     "reference": dict,
     "sweep": dict,
@@ -270,7 +283,7 @@ def _protocol(table: dict[str, Any], file: str) -> Protocol:
                 values[kind] = _resolved(kind, values[kind], file)
             except InputError as error:
                 problems += error.problems
-    for section in ("prepare", "cycle", "readout"):
+    for section in ("prepare", "cycle", "discharge", "readout"):
         listed = table.get(section, [])
         if isinstance(listed, list):
             values[section] = _steps(section, listed, file, problems)

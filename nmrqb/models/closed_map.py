@@ -26,6 +26,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from nmrqb.models.exchange import exchange_transfer
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -83,21 +84,23 @@ class ClosedMap:
     ----------
     register : SpinRegister
     tick_s : float
-    segments : mapping of Segment to ndarray, shape (2, 2)
-        What a segment really does to (c, z) without relaxation (few Strang steps, finite pulses);
-        else its action by design.
+    measured : mapping of events to ndarray, shape (2, 3)
+        What an event really does to (c, z, 1), such as a segment with few Strang steps and finite
+        pulses; a segment that is not in it acts by design.
     """
 
     register: SpinRegister
     tick_s: float
-    segments: Mapping[Segment, Array] = field(default_factory=dict)
+    measured: Mapping[Event, Array] = field(default_factory=dict)
 
     def of_event(self, event: Event) -> Array:
         """Return the map of one event, shape (3, 3)."""
+        if event in self.measured:
+            return np.vstack([self.measured[event], [0.0, 0.0, 1.0]])
         match event:
             case Loop():
                 return np.linalg.matrix_power(self.of_events(event.body), event.count)
-            case Delay():
+            case Delay() | DummyPulses():
                 seconds = event.ticks * self.tick_s
                 recovery = self.register.charger.recovery
                 t1 = None if recovery is None else recovery.effective_t1_s(seconds)
@@ -106,8 +109,9 @@ class ClosedMap:
                 return self._relaxation(event.ticks * self.tick_s)
             case Pulse():
                 turned = np.eye(3)
-                which = self._which(event.nucleus)
-                turned[which, which] = math.cos(event.angle_rad)
+                if self.register.load is None or event.nucleus != self.register.load.isotope:
+                    which = self._which(event.nucleus)
+                    turned[which, which] = math.cos(event.angle_rad)
                 return turned @ self._relaxation(event.ticks * self.tick_s)
             case Inversion():
                 turned = np.eye(3)
@@ -119,8 +123,7 @@ class ClosedMap:
                 return self._saturation(self._which(event.nucleus), event.ticks * self.tick_s)
             case Segment():
                 block = np.eye(3)
-                by_design = np.array(event.action).reshape(2, 2)
-                block[:2, :2] = self.segments.get(event, by_design)
+                block[:2, :2] = np.array(event.action).reshape(2, 2)
                 return block
             case Exchange():
                 jt = abs(self.register.coupling_hz.value) * event.ticks * self.tick_s

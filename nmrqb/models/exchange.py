@@ -31,9 +31,28 @@ def exchange_transfer(satellites: int, jt: Array | float) -> Array:
     ndarray
         Shape of `jt`.
     """
+    weights, roots = _oscillations(satellites)
+    phase = np.pi * np.asarray(jt, dtype=np.float64)[..., None] * roots
+    result: Array = np.sin(phase) ** 2 @ weights
+    return result
+
+
+def mean_exchange_transfer(satellites: int, jt: Array | float) -> Array:
+    """Return the mean of b_N over an exchange, (1/Jt) times its integral from 0 to Jt.
+
+    Parameters and shape as in `exchange_transfer`.
+    """
+    weights, roots = _oscillations(satellites)
+    phase = np.pi * np.asarray(jt, dtype=np.float64)[..., None] * roots
+    # mean of sin^2: (1 - sin(2 phase)/(2 phase))/2, and np.sinc(x) = sin(pi x)/(pi x)
+    result: Array = (1.0 - np.sinc(2.0 * phase / np.pi)) / 2.0 @ weights
+    return result
+
+
+def _oscillations(satellites: int) -> tuple[Array, Array]:
+    """Return weights and frequencies (in units of pi J) of the sin^2 terms of b_N."""
     if satellites < 1:
         raise ValueError(f"satellites must be at least 1, but is {satellites}")
-    jt = np.asarray(jt, dtype=np.float64)
     weights: list[float] = []
     roots: list[float] = []
     for k in range(satellites // 2 + 1):
@@ -42,9 +61,7 @@ def exchange_transfer(satellites: int, jt: Array | float) -> Array:
         for m in np.arange(-spin, spin):
             weights.append(multiplicity / 2 ** (satellites - 1))
             roots.append(float(np.sqrt(spin * (spin + 1) - m * (m + 1))))
-    phase = np.pi * jt[..., None] * np.array(roots)
-    result: Array = np.sin(phase) ** 2 @ np.array(weights)
-    return result
+    return np.array(weights), np.array(roots)
 
 
 def first_maximum(satellites: int) -> tuple[float, float]:

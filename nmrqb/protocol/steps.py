@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
+from nmrqb.protocol.discharge import Discharge, Store
 from nmrqb.units import FILE_CONFIG, Unit
 
 Target = Literal["battery", "charger"]
+#: what an FID may read
+Observed = Literal["battery", "charger", "load"]
 Recovery = Literal["left", "saturated", "flipped-back"]
 Inversion = Literal["auto", "ideal", "none"]
 PulseKind = Literal["hard", "composite", "adiabatic"]
@@ -197,12 +200,15 @@ class DrivenExchangeStep:
         gamma_C.
     duration_s : float
         Model time.
-    by : {"ideal", "phase-flips"}
+    by : {"ideal", "phase-flips", "crushers", "poisson-crushers", "auto"}
         "ideal": this Hamiltonian and Lindblad operator, simulation only.  "phase-flips":
         `slices` times [half of the drive's angle, exchange, half of the drive's angle, frame of
         the charger flipped with probability (1 - e^{-gamma_C d/2})/2], d = duration/slices.
+        "crushers": full gradient crushers whose interval follows from gamma_C >= 8 g;
+        "poisson-crushers": a crusher after each of `slices` slices with probability
+        1 - e^{-gamma_C d/2}.  Both need drive = 0.  "auto": the compiler picks and says why.
     slices : int or None
-        For "phase-flips".
+        For "phase-flips" and "poisson-crushers".
     exchange : {"ideal", "native"}
         Of each slice; native: one Strang step.
     """
@@ -213,20 +219,33 @@ class DrivenExchangeStep:
     drive_hz: Annotated[float, Unit("frequency", at_least=0.0, at_most=1e6)]
     dephasing_per_s: Annotated[float, Unit("rate", at_least=0.0, at_most=1e9)]
     duration_s: Annotated[float, Unit("time", at_least=0.0, at_most=1e3)]
-    by: Literal["ideal", "phase-flips"] = "ideal"
+    by: Literal["ideal", "phase-flips", "crushers", "poisson-crushers", "auto"] = "ideal"
     slices: int | None = None
     exchange: Literal["ideal", "native"] = "ideal"
     relax_during_exchange: bool = True
 
     def __post_init__(self) -> None:
-        if (self.slices is not None) != (self.by == "phase-flips"):
-            raise ValueError('`slices` must be given for by = "phase-flips", and only there')
+        if (self.slices is not None) != (self.by in ("phase-flips", "poisson-crushers")):
+            raise ValueError(
+                '`slices` must be given for by = "phase-flips" or "poisson-crushers", and only '
+                "there"
+            )
+        if self.by in ("crushers", "poisson-crushers") and self.drive_hz > 0.0:
+            raise ValueError(
+                f'`drive` must be 0 Hz for by = "{self.by}" (a gradient kills the coherence of the '
+                f'battery too), but is {self.drive_hz:g} Hz: use "phase-flips"'
+            )
         if self.slices is not None and not 1 <= self.slices <= 2000:
             raise ValueError(f"`slices` must be 1 to 2000, but is {self.slices}")
         if self.exchange == "native" and self.by == "ideal":
-            raise ValueError('`exchange` = "native" needs by = "phase-flips"')
+            raise ValueError('`exchange` = "native" needs `by` other than "ideal"')
         if self.exchange == "native" and not self.relax_during_exchange:
             raise ValueError('`relax_during_exchange` must be true for exchange = "native"')
+
+    @property
+    def ideal(self) -> DrivenExchangeStep:
+        """The Hamiltonian and Lindblad operator that the step stands for, for as long."""
+        return replace(self, by="ideal", slices=None, exchange="ideal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +267,11 @@ class Reenergise:
     recovery : {"left", "saturated", "flipped-back"}
         What happens to the chargers' remnant before the wait: nothing, 90 degrees and a crusher,
         or 180 degrees.  A flip back needs inverted chargers and acts only after an exchange.
+    saturation_pulses : int
+        Of a saturation train: [90 degrees, crusher] so many times, about x and y in turn.
+    zero_quantum : {"kept", "rank-2-removed"}
+        Saturated chargers may get a magic-angle pulse and a crusher after the train, which removes
+        the rank 2 of their homonuclear zero-quantum order.  Rank 0 survives every such rotation.
     inversion : {"auto", "ideal", "none"}
         "auto" inverts where gamma_battery gamma_charger > 0.
     pulse : {"hard", "composite", "adiabatic"}
@@ -261,15 +285,31 @@ class Reenergise:
     recovery: Recovery
     inversion: Inversion = "auto"
     pulse: PulseKind = "hard"
+    saturation_pulses: int = 1
+    zero_quantum: Literal["kept", "rank-2-removed"] = "kept"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.saturation_pulses <= 64:
+            raise ValueError(
+                f"`saturation_pulses` must be 1 to 64, but is {self.saturation_pulses}"
+            )
+        if self.recovery != "saturated" and (
+            self.saturation_pulses != 1 or self.zero_quantum != "kept"
+        ):
+            raise ValueError(
+                '`saturation_pulses` and `zero_quantum` belong to recovery = "saturated" (a '
+                "magic-angle pulse costs polarisation that is left), but recovery is "
+                f'"{self.recovery}"'
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFid:
-    """Hard 90 degree pulse and acquisition, the other nuclei decoupled during it only.
+    """Hard 90 degree pulse and acquisition, coupled nuclei decoupled during it only.
 
     Attributes
     ----------
-    target : {"battery", "charger"}
+    target : {"battery", "charger", "load"}
     spectral_width_hz : float
     points : int
         Complex points.
@@ -285,7 +325,7 @@ class ReadFid:
 
     spectral_width_hz: Annotated[float, Unit("frequency", above=0.0, at_most=1e7)]
     points: int
-    target: Target = "battery"
+    target: Observed = "battery"
     carrier_ppm: Annotated[float, Unit("chemical shift", at_least=-1e4, at_most=1e4)] | None = None
     excitation: Literal["90", "none"] = "90"
 
@@ -309,6 +349,7 @@ CycleStep: TypeAlias = (
     | Echo
     | Saturate
 )
+DischargeStep: TypeAlias = Store | Discharge | Crush
 ReadoutStep: TypeAlias = Crush | ReadFid
 
 #: section of the file -> the kinds of step it may hold
@@ -326,5 +367,6 @@ STEP_KINDS: dict[str, tuple[type, ...]] = {
         Echo,
         Saturate,
     ),
+    "discharge": (Store, Discharge, Crush),
     "readout": (Crush, ReadFid),
 }

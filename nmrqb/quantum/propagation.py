@@ -25,6 +25,8 @@ Vector = NDArray[np.complex128]
 DENSE_BLOCK = 512
 #: More occupied blocks than this are propagated together.
 _FEW_BLOCKS = 24
+#: Spaces up to this size are always propagated as a whole: four satellites have 140 elements.
+_SMALL_SPACE = 256
 #: Sparse propagators that are kept: 36 satellites need 9 MB for each duration.
 _KEPT_PROPAGATORS = 24
 
@@ -49,6 +51,7 @@ class Generator:
     _blocks: list[NDArray[np.int64]] = field(init=False, repr=False)
     _label: NDArray[np.int64] = field(init=False, repr=False)
     _sizes: NDArray[np.int64] = field(init=False, repr=False)
+    _diagonal: Vector = field(init=False, repr=False)
     _dense: dict[tuple[int, float], NDArray[np.complex128]] = field(
         init=False, repr=False, default_factory=dict
     )
@@ -66,6 +69,7 @@ class Generator:
         self._blocks = [order[bounds[k] : bounds[k + 1]] for k in range(count)]
         self._label = label.astype(np.int64)
         self._sizes = np.diff(bounds)
+        self._diagonal = matrix.diagonal().astype(np.complex128)
 
     def block_sizes(self, state: Vector) -> list[int]:
         """Return the sizes of the blocks that `state` occupies, largest first."""
@@ -92,15 +96,16 @@ class Generator:
             return state.copy()
         occupied = self._occupied(state)
         self.largest_block = max(self.largest_block, int(self._sizes[occupied].max(initial=0)))
-        if len(occupied) > _FEW_BLOCKS:
-            if self._sizes[occupied].max() > DENSE_BLOCK:
+        if len(occupied) > _FEW_BLOCKS or len(self._label) <= _SMALL_SPACE:
+            # a state that crushers emptied occupies no block at all
+            if self._sizes[occupied].max(initial=0) > DENSE_BLOCK:
                 return np.asarray(expm_multiply(self.matrix * duration_s, state))
             return np.asarray(self._propagator(duration_s) @ state)
         for k in occupied:
             block = self._blocks[int(k)]
             part = state[block]
             if len(block) == 1:
-                result[block] = part * np.exp(self.matrix[block[0], block[0]] * duration_s)
+                result[block] = part * np.exp(self._diagonal[block[0]] * duration_s)
             elif len(block) <= DENSE_BLOCK:
                 result[block] = self._dense_exponential(int(k), duration_s) @ part
             else:

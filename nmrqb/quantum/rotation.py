@@ -23,6 +23,8 @@ from nmrqb.quantum.star import StarSpace
 Array = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
+#: rotations of stars up to this many satellites are kept as matrices (35 x 35 for 4)
+_KEPT_SATELLITES = 4
 #: angles closer than this to a multiple of 90 degrees are taken as that multiple
 _EXACT = 1e-14
 
@@ -73,6 +75,9 @@ class SatelliteRotations:
     _order: NDArray[np.int64] = field(init=False, repr=False)
     _quarter: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
     _half: tuple[NDArray[np.int64], Array] = field(init=False, repr=False)
+    _matrices: dict[tuple[float, float, float], Vector] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         space, n = self.space, self.space.satellites
@@ -107,8 +112,18 @@ class SatelliteRotations:
         state : ndarray, shape (dimension,)
         euler : tuple (alpha, beta, gamma) in rad
         """
+        if self.space.satellites > _KEPT_SATELLITES:
+            return self._rotated(state, euler)
+        if euler not in self._matrices:
+            size = len(self._sorted)
+            columns = np.eye(size, dtype=np.complex128)
+            self._matrices[euler] = np.array([self._rotated(c, euler) for c in columns])
+        rows = state.reshape(-1, self.space.symmetric_dimension)
+        return np.asarray((rows @ self._matrices[euler]).ravel())
+
+    def _rotated(self, state: Vector, euler: tuple[float, float, float]) -> Vector:
         alpha, beta, gamma = euler
-        parts = self._about_z(state.reshape(4, -1)[:, self._sorted], gamma)
+        parts = self._about_z(self._rows(state), gamma)
         beta = (beta + np.pi) % (2.0 * np.pi) - np.pi
         if abs(abs(beta) - np.pi) < _EXACT:
             parts = _permuted(parts, self._half)
@@ -122,6 +137,10 @@ class SatelliteRotations:
         rotated = np.empty_like(parts)
         rotated[:, self._sorted] = self._about_z(parts, alpha)
         return np.asarray(rotated.reshape(-1), dtype=np.complex128)
+
+    def _rows(self, state: Vector) -> Vector:
+        """Return the satellites' elements, one row for each operator of centre and load."""
+        return state.reshape(-1, self.space.symmetric_dimension)[:, self._sorted]
 
     def _about_z(self, parts: Vector, angle_rad: float) -> Vector:
         if angle_rad == 0.0:
@@ -140,7 +159,7 @@ class SatelliteRotations:
         result = np.zeros_like(parts)
         first = self._groups[0][0]
         result[:, :first] = parts[:, :first]
-        # of the centre's four operators those of one parity are often empty
+        # of the other spins' operators those of one parity are often empty
         filled = np.logical_or.reduceat(parts != 0.0, [g[0] for g in self._groups], axis=1)
         for row, group in zip(*np.nonzero(filled), strict=True):
             start, stop, forth, back = self._groups[group]

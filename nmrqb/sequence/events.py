@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.units import format_quantity
 
 
@@ -95,16 +96,25 @@ class Inversion:
 class Crusher:
     """A gradient pulse with its recovery: only homonuclear zero-quantum order survives.
 
-    `residual` is what is left of every other order (0: an ideal crusher).
+    `residual` is what is left of every other order (0: an ideal crusher); `share` is the share of
+    the scans in which the gradient is on, the mean of which is simulated.
     """
 
     ticks: int
     residual: float = 0.0
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         _check_ticks("ticks", self.ticks, 1)
         if not 0.0 <= self.residual < 1.0:
             raise ValueError(f"`residual` must be 0 to 1, but is {self.residual}")
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"`share` must be above 0 and at most 1, but is {self.share}")
+
+    @property
+    def kept(self) -> float:
+        """What the mean over the scans keeps of every other order."""
+        return 1.0 - self.share * (1.0 - self.residual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +221,22 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadExchange:
+    """Ideal (effective) exchange between the centre and the load; simulation only.
+
+    H = pi J (S+ L- + S- L+) for `quanta` "zero", pi J (S+ L+ + S- L-) for "double"; `relaxes` as in
+    Exchange.
+    """
+
+    ticks: int
+    quanta: Literal["zero", "double"]
+    relaxes: bool
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acquire:
     """Detection of `nucleus`: `points` complex points, the other nuclei decoupled meanwhile."""
 
@@ -273,6 +299,11 @@ class Segment:
             raise ValueError("`action` must be four finite numbers")
 
     @property
+    def is_transfer(self) -> bool:
+        """True where it moves polarisation between centre and satellites."""
+        return self.action[1] != 0.0 or self.action[2] != 0.0
+
+    @property
     def ticks(self) -> int:
         """Length of all events."""
         return sum(event.ticks for event in self.body)
@@ -285,7 +316,9 @@ Event: TypeAlias = (
     | Inversion
     | Crusher
     | Saturation
+    | DummyPulses
     | Exchange
+    | LoadExchange
     | SpinLock
     | PhaseFlip
     | PseudoPure
@@ -294,6 +327,26 @@ Event: TypeAlias = (
     | Loop
     | Segment
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Events of one scan that belong together for the experimenter; perhaps none.
+
+    Attributes
+    ----------
+    name : str
+        "prepare", "charge", the kind of a step of the discharge, or "read".
+    events : tuple of events
+    """
+
+    name: str
+    events: tuple[Event, ...]
+
+    @property
+    def ticks(self) -> int:
+        """Length of all events."""
+        return sum(event.ticks for event in self.events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,9 +427,16 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
                 )
             case Crusher():
                 rest = f", residual {event.residual:g}" if event.residual else ""
+                if event.share < 1.0:
+                    rest += f", in {100.0 * event.share:.4g} % of the scans"
                 lines.append(f"{indent}crusher gradient {length}{rest}")
             case Saturation():
                 lines.append(f"{indent}saturation of {event.nucleus} {length}")
+            case DummyPulses():
+                lines.append(
+                    f"{indent}{event.count} dummy pulses on {event.nucleus}, "
+                    f"{event.offset_hz:.6g} Hz off resonance, {length}"
+                )
             case SpinLock():
                 lines.append(
                     f"{indent}spin lock of {' and '.join(event.nuclei)} at "
@@ -399,6 +459,12 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
             case Exchange():
                 relaxation = "with" if event.relaxes else "without"
                 lines.append(f"{indent}ideal XY exchange {length}, {relaxation} relaxation")
+            case LoadExchange():
+                relaxation = "with" if event.relaxes else "without"
+                lines.append(
+                    f"{indent}ideal {event.quanta}-quantum exchange with the load {length}, "
+                    f"{relaxation} relaxation"
+                )
             case Acquire():
                 others = ", ".join(event.decoupled) or "nothing"
                 lines.append(

@@ -38,7 +38,7 @@ def deliver_run(
 ) -> RunResult:
     """Carry out a plan and write report, result, curves, data and inputs into `folder`."""
     with output_folder(folder, overwrite=overwrite) as out:
-        _copy_inputs(plan, out)
+        copy_inputs(plan, out)
         prediction = predict(plan, progress=progress)
         progress("writing, reading and fitting the FIDs")
         result = run_plan(plan, out / "data", prediction)
@@ -63,7 +63,7 @@ def deliver_simulation(
 ) -> dict[str, object]:
     """Simulate a plan and write its FIDs and predicted curves into `folder`."""
     with output_folder(folder, overwrite=overwrite) as out:
-        _copy_inputs(plan, out)
+        copy_inputs(plan, out)
         prediction = predict(plan)
         series = simulate_measurement(plan, prediction, seed)
         write_bruker(
@@ -137,7 +137,8 @@ def _write_curves(out: Path, curves: Mapping[str, ChargingCurve | None]) -> None
         write_curve(out / "curves" / f"{name}.json", curve)
 
 
-def _copy_inputs(plan: Plan, out: Path) -> None:
+def copy_inputs(plan: Plan, out: Path) -> None:
+    """Copy protocol, register and spectrometer of a plan into ``out/inputs``."""
     inputs = out / "inputs"
     inputs.mkdir()
     named = {

@@ -16,6 +16,7 @@ from nmrqb.models.screening import RECOVERIES, Recovery, ReenergisedGrid
 from nmrqb.protocol.protocol import Protocol, Target
 from nmrqb.protocol.steps import CycleStep, ExchangeStep, Reenergise
 from nmrqb.studies.plan import Plan, make_simulator, plan_of
+from nmrqb.studies.strategies import Strategy, strategies_for
 
 Array = NDArray[np.float64]
 
@@ -76,6 +77,9 @@ class Optimum:
         Energy of one refocused INEPT from full chargers, without relaxation.
     reason : str
         Why Delta has an optimum inside its range, or why it has none.
+    strategies : tuple of Strategy
+        The best candidate by native exchange, spin lock and INEPT, best first; empty where its
+        exchange takes no time.
     """
 
     plan: Plan
@@ -85,6 +89,13 @@ class Optimum:
     grids: tuple[tuple[Recovery, Array, Array, Array], ...]
     inept_energy: float
     reason: str
+    strategies: tuple[Strategy, ...]
+
+    @property
+    def best_protocol(self) -> Protocol:
+        """The protocol of the best candidate by the best strategy that the console can run."""
+        possible = [s.protocol for s in self.strategies if s.energy is not None]
+        return possible[0] if possible else with_candidate(self.plan.protocol, self.best[0])
 
     @property
     def largest_error(self) -> float:
@@ -105,6 +116,17 @@ class Optimum:
             "energy_unit": "hbar |omega_B| eps/2, from the identity level",
             "closed_map_error": self.largest_error,
             "refocused_inept_energy": self.inept_energy,
+            "strategies": [
+                {
+                    "name": s.name,
+                    "energy": s.energy,
+                    "ergotropy": None if s.energy is None else 2.0 * max(0.0, s.energy),
+                    "duration_s": s.duration_s,
+                    "rf_energy_joule": s.rf_energy_joule,
+                    "reason": s.reason,
+                }
+                for s in self.strategies
+            ],
             "reason": self.reason,
             "start": "thermal",
         }
@@ -112,6 +134,10 @@ class Optimum:
     def __str__(self) -> str:
         words = {
             "energy": f"largest energy within {self.target.within_s:g} s",
+            "ergotropy": (
+                f"largest ergotropy within {self.target.within_s:g} s (W = 2 E where E > 0: the "
+                "populations are all there is)"
+            ),
             "charging-time": (
                 f"shortest tau with at least {100 * self.target.at_least:g} % of the largest E(inf)"
             ),
@@ -132,6 +158,9 @@ class Optimum:
             )
         lines.append(f"  one refocused INEPT instead: {self.inept_energy:.4g}")
         lines.append(f"  {self.reason}")
+        if self.strategies:
+            lines.append("  the best by what the console can run, simulated with relaxation:")
+            lines += [f"    {s}" for s in self.strategies]
         return "\n".join(lines)
 
 
@@ -210,6 +239,7 @@ def optimise(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Op
         progress(f"simulating candidate {k} of {len(best_first)} exactly")
         exact.append(_exactly(plan, candidate, target))
     exact.sort(key=lambda c: _rank(c, target))
+    progress("comparing native exchange, spin lock and INEPT for the best")
     return Optimum(
         plan=plan,
         target=target,
@@ -218,12 +248,13 @@ def optimise(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Op
         grids=tuple(grids),
         inept_energy=_inept(plan),
         reason=_reason(exact[0], delays, target),
+        strategies=strategies_for(plan, with_candidate(protocol, exact[0])),
     )
 
 
 def _merit(grid: ReenergisedGrid, target: Target) -> tuple[Array, Array, NDArray[np.int64]]:
     """Return figure of merit (larger is better), energy and cycles of every candidate."""
-    if target.goal == "energy":
+    if target.goal != "charging-time":
         energy, cycles = grid.best_within(target.within_s)
         return np.where(cycles > 0, energy, np.nan), energy, cycles
     energy = -grid.register.battery.nucleus.sign * grid.fixed_points()
@@ -320,6 +351,12 @@ def _check_cycle(plan: Plan) -> None:
             file=plan.file,
             key="cycle",
         )
+    if plan.protocol.discharge or plan.protocol.has_load:
+        raise InputError(
+            "must be left out to be optimised: the search charges the battery and reads it",
+            file=plan.file,
+            key="discharge",
+        )
 
 
 def _exchange_step(protocol: Protocol) -> ExchangeStep:
@@ -332,7 +369,7 @@ def _inept(plan: Plan) -> float:
 
 
 def _reason(best: Candidate, delays: Array, target: Target) -> str:
-    if best.cycles == 1 and target.goal == "energy" and best.recovery != "saturated":
+    if best.cycles == 1 and target.goal != "charging-time" and best.recovery != "saturated":
         return (
             "one cycle is best: the chargers start full and give in one shot more than "
             "re-energising them keeps up; Delta only lets them and the battery relax before it"
@@ -348,7 +385,7 @@ def _reason(best: Candidate, delays: Array, target: Target) -> str:
             f"Delta sits at the upper end of its range, {delays[-1]:.4g} s: the chargers still "
             "regain more than the battery leaks; allow longer waits"
         )
-    cost = "fewer cycles fit" if target.goal == "energy" else "every cycle takes longer"
+    cost = "every cycle takes longer" if target.goal == "charging-time" else "fewer cycles fit"
     return (
         f"Delta = {best.delay_s:.4g} s is an optimum inside its range: shorter waits meet chargers "
         f"that have not recovered, longer ones let the battery leak and {cost}"

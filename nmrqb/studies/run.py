@@ -25,6 +25,7 @@ from nmrqb.files.bruker import write_bruker
 from nmrqb.files.vendors import read_series
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.signals.series import Series
+from nmrqb.studies.balance_report import balance_words
 from nmrqb.studies.measurement import (
     observed_region,
     pseudo_pure_signal,
@@ -86,6 +87,7 @@ class RunResult:
         """Return the verdict in words, one sentence each."""
         read_battery = self.plan.protocol.fid.target == "battery"
         words = self._charging_words() if self.plan.is_charging and read_battery else []
+        words += balance_words(self.prediction, self.plan.register)
         exact = self.comparisons[0]
         agree = "agrees with" if exact.p_value >= _LEAST_P_VALUE else "CONTRADICTS"
         words.append(

@@ -16,6 +16,7 @@ from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import exponential_approach
 from nmrqb.report import figures, html
 from nmrqb.report.sequence_figure import draw_sequence
+from nmrqb.studies.balance_report import balance_section
 from nmrqb.studies.run import RunResult
 
 Array = NDArray[np.float64]
@@ -38,6 +39,7 @@ def run_report(result: RunResult, versions: dict[str, str]) -> str:
         ),
         f"<h2>{plan.protocol.model.capitalize()} curve</h2>\n",
         html.figure(_curve(result), _curve_caption(result)),
+        balance_section(plan, result.prediction),
         "<h2>Spectra</h2>\n",
         html.figure(
             _spectra(result),

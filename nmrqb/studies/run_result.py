@@ -9,6 +9,7 @@ from scipy import stats
 
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.battery.charging_time import DEFINITIONS
+from nmrqb.studies.balance_report import balance_object
 from nmrqb.studies.run import RunResult
 
 
@@ -42,7 +43,7 @@ def _withheld(reason: str, unit: str, predicted: float | None = None) -> dict[st
 
 def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     prediction, fit, truth = result.prediction, result.fit, result.fit_truth
-    sign = result.plan.register.battery.nucleus.sign
+    sign = result.plan.observed.nucleus.sign
     energy_unit = result.measured.energy_unit
     # without re-energising a cycle has no fixed point worth the name
     known = prediction.p_star_exact
@@ -79,6 +80,8 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             },
             "phi": _withheld("replaced by E_0, which also covers a start below 0", "rad"),
         }
+    if result.plan.protocol.has_load:
+        parameters.pop("p_star")  # the cycle's fixed point is the battery's, before the discharge
     rows = [
         {
             "model": "charging",
@@ -220,6 +223,7 @@ def result_object(result: RunResult) -> dict[str, Any]:
             "translation_error": prediction.translation_error,
             "other_single_shots": prediction.other_transfers,
         },
+        "energy_balance": balance_object(prediction, register),
         "plan": {
             "duration_s": compiled.duration_s,
             "cycle_s": compiled.cycle_s,
