@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.series_fit import RegionFit
+from nmrqb.analysis.region_fit import RegionFit
 
 Array = NDArray[np.float64]
 
