@@ -27,6 +27,7 @@ bench: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/readers.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/lines.py
 
 clean:
 	rm -rf $(VENV) demo reproduce build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from nmrqb.analysis.calibration import (
     polarisation_from_reference,
     reference_factor,
 )
-from nmrqb.analysis.series_fit import RegionFit
 
 DEGREE = math.pi / 180.0
 
@@ -21,13 +21,11 @@ DEGREE = math.pi / 180.0
 def line(amplitudes, noise, reduced_chi2=1.0):
     """Return amplitudes of one line as a fit of a region gives them."""
     amplitudes = np.asarray(amplitudes, float)
-    return RegionFit(
-        region_ppm=(-1.0, 1.0),
-        shift_ppm=np.zeros(1),
-        width_hz=np.ones(1),
-        intensity=np.ones(1, complex),
+    covariance = noise**2 * np.eye(len(amplitudes))
+    return SimpleNamespace(
         amplitudes=amplitudes,
-        covariance=noise**2 * np.eye(len(amplitudes)),
+        covariance=covariance,
+        stderr=np.sqrt(np.diag(covariance)),
         noise=noise,
         reduced_chi2=reduced_chi2,
     )

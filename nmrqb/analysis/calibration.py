@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.analysis.budget import ErrorBudget, ErrorSource
-from nmrqb.analysis.series_fit import RegionFit
+from nmrqb.analysis.region_fit import RegionFit
 from nmrqb.spins.register import SpinRegister
 from nmrqb.units import FILE_CONFIG, Unit, file_key
 

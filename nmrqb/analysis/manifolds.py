@@ -26,8 +26,9 @@ from scipy.optimize import least_squares
 
 from nmrqb.analysis.lines import Bins, lorentzian, spectrum_bins
 from nmrqb.analysis.noise import noise_per_channel
+from nmrqb.analysis.region_fit import RegionFit
 from nmrqb.analysis.regions import scan_weights
-from nmrqb.analysis.series_fit import MIN_BINS, RegionFit
+from nmrqb.analysis.series_fit import MIN_BINS, fit_series
 from nmrqb.signals.series import Series
 
 Array = NDArray[np.float64]
@@ -335,16 +336,11 @@ class _Multiplet:
         sums = np.zeros(rows + 1)
         sums[self.rows] = amplitudes.sum(axis=1) / scale
         sums[self.reference] = a_ref_scan * share
-        line = RegionFit(
-            region_ppm=self.region_ppm,
-            shift_ppm=self.series.ppm(x[:1]),
-            width_hz=np.array([rate / np.pi]),
-            intensity=np.exp(1j * x[3:]),
-            amplitudes=sums,
-            covariance=covered,
-            noise=self.noise,
-            reduced_chi2=chi2 / free,
-        )
+        # shape and picture are those of the multiplet with binomial weights
+        shape = fit_series(
+            self.series, [self.region_ppm], multiplet=f"{self.satellites}:1/2"
+        ).regions[0]
+        line = replace(shape, amplitudes=sums, covariance=covered, reduced_chi2=chi2 / free)
         return ManifoldFit(
             line=line,
             satellites=self.satellites,

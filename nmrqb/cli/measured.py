@@ -24,12 +24,33 @@ from nmrqb.cli.options import (
 @click.argument("dataset")
 @click.option(
     "--model",
-    type=click.Choice(["recovery", "saturation", "buildup", "decay", "nutation", "charging"]),
+    type=click.Choice(
+        ["recovery", "saturation", "buildup", "decay", "nutation", "charging", "lines"]
+    ),
     required=True,
 )
 @regions_option
 @axis_option
 @rows_option
+@click.option(
+    "--shape",
+    type=click.Choice(["lorentzian", "gaussian", "voigt"]),
+    default="lorentzian",
+    show_default=True,
+    help="Profile of every line.",
+)
+@click.option(
+    "--multiplet",
+    metavar="N:SPIN|auto",
+    help="Every region is one multiplet of N equivalent neighbours (3:1/2); auto: the likeliest.",
+)
+@click.option("--antiphase", is_flag=True, help="The multiplet is antiphase in one neighbour.")
+@click.option(
+    "--drift",
+    multiple=True,
+    type=click.Choice(["shift", "phase", "width", "none"]),
+    help="What every row has of its own; repeatable.",
+)
 @click.option("--register", metavar="R.toml", help="Register (for --model charging).")
 @click.option("--reference", metavar="row:K|DATASET", help="Thermal reference.")
 @click.option(
@@ -61,6 +82,10 @@ def fit(
     regions: tuple[str, ...],
     axis: str | None,
     rows: str | None,
+    shape: Any,
+    multiplet: str | None,
+    antiphase: bool,
+    drift: tuple[str, ...],
     register: str | None,
     reference: str | None,
     conditions: str | None,
@@ -72,11 +97,15 @@ def fit(
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Fit a measured DATASET: one shared line shape a region, signed amplitudes, a curve."""
+    """Fit a measured DATASET: one shared line shape a region, signed amplitudes, a curve.
+
+    The model "lines" stops before the curve: shifts, widths and couplings, of single FIDs too.
+    """
     from nmrqb.files.results import check_output
     from nmrqb.studies.deliver import deliver_fit
     from nmrqb.studies.fit import fit_dataset, parse_region
     from nmrqb.studies.into_register import register_target, updated
+    from nmrqb.studies.line_options import line_options
 
     folder = None if output is None else output_folder(output)
     if folder is not None:
@@ -93,6 +122,7 @@ def fit(
         conditions=conditions,
         transverse=transverse,
         undecoupled=undecoupled,
+        lines=line_options(shape, multiplet, antiphase, drift),
     )
     if target is not None:
         result = updated(result, target)

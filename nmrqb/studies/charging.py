@@ -16,7 +16,7 @@ from nmrqb.analysis.curves import fit_charging
 from nmrqb.analysis.manifolds import ManifoldFit, fit_manifolds
 from nmrqb.analysis.measured_times import MeasuredTimes, measured_times
 from nmrqb.analysis.quantities import BatteryQuantities, battery_quantities
-from nmrqb.analysis.series_fit import RegionFit
+from nmrqb.analysis.region_fit import RegionFit
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
 from nmrqb.signals.series import Series

@@ -14,7 +14,7 @@ from nmrqb.files.results import output_folder, to_json, write_atomically, write_
 from nmrqb.report import figures, html
 from nmrqb.studies.compare import CurveComparison
 from nmrqb.studies.deliver import versions
-from nmrqb.studies.run import with_error
+from nmrqb.studies.numbers import with_error
 
 _VERDICTS = {
     "agree": "agree",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.analysis.buildup import BuildUpFit
-from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.curve_fit import CurveFit, FittedParameter
 from nmrqb.analysis.manifolds import ManifoldFit
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.battery.charging_time import DEFINITIONS
 from nmrqb.errors import InputError, one_line
 from nmrqb.files.toml import read_register
@@ -22,6 +23,8 @@ from nmrqb.signals.series import Series
 from nmrqb.studies.charging import ChargingResult, charging_of_line, fit_multiplets
 from nmrqb.studies.fit_models import MODELS, FitModel, Model
 from nmrqb.studies.into_register import RegisterUpdate
+from nmrqb.studies.line_options import LineOptions
+from nmrqb.studies.numbers import in_words
 from nmrqb.studies.reference import factor_of, read_conditions, with_reference
 
 
@@ -34,10 +37,22 @@ class RegionResult:
     reason: str | None
     charging: ChargingResult | None = None
 
+    def parameters(self, model: Model) -> dict[str, FittedParameter]:
+        """Return the fitted numbers: those of the lines, or of the curve."""
+        if model == "lines":
+            return self.line.numbers
+        return self.curve.parameters if self.curve is not None else {}
+
+    def main(self, model: Model) -> str:
+        """Return the parameter that the model is about: of the lines J where there is one."""
+        return "J" if model == "lines" and "J" in self.line.numbers else MODELS[model].main
+
     def is_identifiable(self, model: Model) -> bool:
         """Return whether the number that the model is about has a value."""
-        curve = self.curve
-        return curve is not None and curve.parameters[MODELS[model].main].value is not None
+        if self.reason is not None:
+            return False
+        found = self.parameters(model).get(self.main(model))
+        return found is not None and found.value is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,36 +118,33 @@ class FitResult:
 
     def _region(self, result: RegionResult) -> dict[str, Any]:
         line, curve = result.line, result.curve
-        warnings = list(curve.warnings) if curve else []
-        if line.reduced_chi2 > 2.0:
-            warnings.append(
-                f"the line shape leaves residuals {np.sqrt(line.reduced_chi2):.3g} times the "
-                "noise (shape common to all rows: amplitudes stay proportional)"
-            )
-        parameters: dict[str, Any] = {}
-        if curve is not None:
-            for name, p in curve.parameters.items():
-                parameters[name] = {
-                    "value": p.value,
-                    "stderr": p.stderr,
-                    "ci95": list(p.ci95),
-                    "unit": p.unit,
-                    "reason": p.reason,
-                }
+        warnings = [*(curve.warnings if curve else ()), *line.warnings]
+        parameters = _table(result.parameters(self.model))
+        chi2 = curve.reduced_chi2 if curve else None
         table: dict[str, Any] = {
             "region_ppm": list(line.region_ppm),
             "model": self.model,
             "parameters": parameters,
-            "reduced_chi2": curve.reduced_chi2 if curve else None,
+            "reduced_chi2": line.reduced_chi2 if self.model == "lines" else chi2,
             "identifiable": result.is_identifiable(self.model),
             "warnings": warnings,
             "reason": result.reason,
-            "lines": len(line.shift_ppm),
-            "shift_ppm": line.shift_ppm[0],
+            "lines": len(line.shapes),
+            "shapes": [str(s) for s in line.shapes],
+            "line_parameters": _table(line.numbers),
+            "shift_ppm": line.shift_ppm[line.strongest],
             "line_reduced_chi2": line.reduced_chi2,
+            "residuals_white_p_value": line.whiteness_p_value,
+            "drift": [asdict(d) for d in line.drift],
             "amplitudes": line.amplitudes,
             "amplitudes_stderr": line.stderr,
         }
+        if line.rows is not None:
+            table["row_shift_hz"] = line.rows.shift_hz
+            table["row_phase_deg"] = np.degrees(line.rows.phase_rad)
+            table["row_broadening_hz"] = line.rows.broadening_per_s / np.pi
+        if line.alternatives:
+            table["alternatives"] = line.alternatives
         if isinstance(curve, BuildUpFit):
             table["comparison"] = curve.comparison
         if self.model == "charging":
@@ -144,26 +156,24 @@ class FitResult:
 
     def __str__(self) -> str:
         lines = [f"fit of {one_line(self.dataset)} ({self.model})", f"{self.series}"]
-        main = MODELS[self.model].main
         for k, result in enumerate(self.regions, start=1):
             low, high = result.line.region_ppm
             place = f"  {k:2d}  {low:8.3f} to {high:8.3f} ppm  "
-            if result.curve is None:
+            main, numbers = result.main(self.model), result.parameters(self.model)
+            if main not in numbers or result.reason is not None:
                 lines.append(f"{place}{main} withheld: {result.reason}")
                 if result.charging is not None:
                     lines += [f"      {w}" for w in result.charging.words()]
                 continue
-            p = result.curve.parameters[main]
-            interval = ""
-            if p.ci95[0] is not None and p.ci95[1] is not None:
-                interval = f"  95 %: {p.ci95[0]:.4g} to {p.ci95[1]:.4g}"
+            p = numbers[main]
             also = [
-                f"; {name} = {result.curve.parameters[name]}"
+                f"; {name} = {in_words(numbers[name])}"
                 for name in MODELS[self.model].also
-                if name in result.curve.parameters and p.value is not None
+                if name in numbers and name != main and p.value is not None
             ]
-            lines.append(f"{place}{main} = {p}{interval}{''.join(also)}")
-            lines += [f"      warning: {w}" for w in result.curve.warnings]
+            lines.append(f"{place}{main} = {in_words(p, interval=True)}{''.join(also)}")
+            told = [*(result.curve.warnings if result.curve else ()), *result.line.warnings]
+            lines += [f"      warning: {w}" for w in told]
             if result.charging is not None:
                 lines += [f"      {w}" for w in result.charging.words()]
         if self.into is not None:
@@ -183,6 +193,7 @@ def fit_dataset(
     conditions: str | None = None,
     transverse: str | None = None,
     undecoupled: bool = False,
+    lines: LineOptions | None = None,
 ) -> FitResult:
     """Fit a data set region by region.
 
@@ -208,6 +219,8 @@ def fit_dataset(
         Data set of the same rows without read-out pulse, for r_x and r_y.
     undecoupled : bool
         The chargers were not decoupled: one line for each of their manifolds.
+    lines : LineOptions, optional
+        Profile, multiplet and drift of the lines.
 
     Raises
     ------
@@ -226,12 +239,24 @@ def fit_dataset(
                 raise InputError("belongs to --model charging", key=key, value=given)
     series = read_series(dataset, axis=axis, rows=rows)
     file = str(dataset)
+    shown = lines or LineOptions()
     if model == "charging":
         if register is None:
             raise InputError("is needed by --model charging", key="--register")
         return _fit_charging(
-            file, series, regions_ppm, register, reference, conditions, transverse, undecoupled
+            file,
+            series,
+            regions_ppm,
+            register,
+            reference,
+            conditions,
+            transverse,
+            undecoupled,
+            shown,
         )
+    if model == "lines":
+        found = tuple(_only_lines(line) for line in _lines(file, series, regions_ppm, shown))
+        return FitResult(dataset=file, model=model, series=series, regions=found)
     if series.axis.unit != "s":
         raise InputError(
             f"the array axis must be a time for this model, but is {series.axis.name} "
@@ -240,9 +265,20 @@ def fit_dataset(
             key="axis",
         )
     result = FitResult(dataset=file, model=model, series=series, regions=())
-    lines = _lines(file, series, regions_ppm)
-    fitted = tuple(_fit_line(MODELS[model], series, line, result.fitted_rows) for line in lines)
+    fitted = tuple(
+        _fit_line(MODELS[model], series, line, result.fitted_rows)
+        for line in _lines(file, series, regions_ppm, shown)
+    )
     return replace(result, regions=fitted)
+
+
+def _only_lines(line: RegionFit) -> RegionResult:
+    reason = None if line.is_visible else "no line stands out of the noise"
+    return RegionResult(line=line, curve=None, reason=reason)
+
+
+def _table(numbers: dict[str, FittedParameter]) -> dict[str, Any]:
+    return {name: asdict(p) for name, p in numbers.items()}
 
 
 def _fit_line(
@@ -272,6 +308,7 @@ def _fit_charging(
     conditions_file: str | None,
     transverse: str | None,
     undecoupled: bool,
+    shown: LineOptions,
 ) -> FitResult:
     if series.unphased_rows:
         raise InputError(
@@ -315,7 +352,7 @@ def _fit_charging(
         multiplets = fit_multiplets(file, series, regions_ppm, register, factor)
         lines = tuple(m.line for m in multiplets)
     else:
-        lines = _lines(file, series, regions_ppm)
+        lines = _lines(file, series, regions_ppm, shown)
         multiplets = [None] * len(lines)
     for line, multiplet in zip(lines, multiplets, strict=True):
         try:
@@ -333,10 +370,16 @@ def _fit_charging(
 
 
 def _lines(
-    file: str, series: Series, regions_ppm: Sequence[tuple[float, float]]
+    file: str, series: Series, regions_ppm: Sequence[tuple[float, float]], shown: LineOptions
 ) -> tuple[RegionFit, ...]:
     try:
-        return fit_series(series, regions_ppm or None).regions
+        return fit_series(
+            series,
+            regions_ppm or None,
+            shape=shown.profile,
+            multiplet=shown.multiplet,
+            drift=shown.drift,
+        ).regions
     except ValueError as error:
         raise InputError(str(error), file=file) from None
 

@@ -1,4 +1,7 @@
-"""The models of ``nmrqb fit``: one table.  All but ``charging`` need an axis in seconds."""
+"""The models of ``nmrqb fit``: one table.
+
+All but ``charging`` and ``lines`` need an axis in seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from nmrqb.analysis.curves import fit_decay, fit_recovery, fit_saturation
 from nmrqb.analysis.nutation import fit_nutation
 
 Array = NDArray[np.float64]
-Model = Literal["recovery", "saturation", "buildup", "decay", "nutation", "charging"]
+Model = Literal["recovery", "saturation", "buildup", "decay", "nutation", "charging", "lines"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class FitModel:
     ----------
     fit : callable or None
         (axis values, signed amplitudes, covariance) to a CurveFit; None where the amplitudes are
-        calibrated on a thermal reference first.
+        calibrated on a thermal reference first, and where only the lines are asked for.
     main : str
         The parameter that the model is about: a region is identifiable where it has a value.
     also : tuple of str
@@ -51,4 +54,5 @@ MODELS: dict[Model, FitModel] = {
     "decay": FitModel(fit=fit_decay, main="T2", positive="M0", measures="t2"),
     "nutation": FitModel(fit=fit_nutation, main="frequency", also=("decay",), positive="M0"),
     "charging": FitModel(fit=None, main="tau"),
+    "lines": FitModel(fit=None, main="shift", also=("J", "width", "gaussian_width")),
 }

@@ -6,18 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nmrqb.analysis.buildup import BuildUpFit
+from nmrqb.analysis.curve_fit import FittedParameter
 from nmrqb.report import figures, html
 from nmrqb.report.budget_table import budget_table
+from nmrqb.report.line_figure import draw_lines
 from nmrqb.studies.fit import FitResult
+from nmrqb.studies.numbers import in_words
 
 _CAPTION = (
     "Signed amplitudes of the shared line shape (over the largest) with 95 % errors, and the fit "
     "where it is identifiable; grey points are not fitted."
 )
 _OTHER = " Dashed: the model that was not selected (one exponential, or a stretched one)."
+_LINES = (
+    "The strongest row of every region without its baseline (points), the line shape common to all "
+    "rows (green) and the residual (red)."
+)
 
 
 def fit_report(result: FitResult) -> str:
@@ -33,6 +41,10 @@ def fit_report(result: FitResult) -> str:
         rows.append([*cells, html.text("; ".join(notes))])
     units = {n: p["unit"] for r in table for n, p in r["parameters"].items()}
     heads = [f"{n} ({units[n]})" if units[n] else n for n in names]
+    curves: list[str] = []
+    if result.model != "lines":
+        caption = _CAPTION + (_OTHER if result.model == "buildup" else "")
+        curves = ["<h2>Curves</h2>\n", html.figure(_curves(result), caption)]
     sections = [
         html.preformatted(result.series),
         "<h2>Numbers</h2>\n",
@@ -40,11 +52,9 @@ def fit_report(result: FitResult) -> str:
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
         *(html.listing(r.charging.words()) for r in result.regions if r.charging is not None),
         *(budget_table(r.charging.budget) for r in result.regions if r.charging is not None),
-        "<h2>Curves</h2>\n",
-        html.figure(
-            _curves(result),
-            _CAPTION + (_OTHER if result.model == "buildup" else ""),
-        ),
+        *curves,
+        "<h2>Lines</h2>\n",
+        html.figure(_lines(result), _LINES),
         "<h2>Spectra</h2>\n",
         html.figure(_spectra(result), "All rows with one common phase."),
     ]
@@ -54,23 +64,35 @@ def fit_report(result: FitResult) -> str:
 def _cell(p: dict[str, Any] | None) -> str:
     if p is None or p["value"] is None:
         return "withheld"
-    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
-    low, high = p["ci95"]
-    interval = "" if low is None else f"<br>{low:.4g} to {high:.4g}"
-    return f"{p['value']:.5g}{spread}{interval}"
+    number, _, interval = in_words(FittedParameter(**p), interval=True).partition("  95 %: ")
+    return html.text(number).replace("+-", "&plusmn;") + (f"<br>{interval}" if interval else "")
 
 
-def _curves(result: FitResult) -> Figure:
+def _panels(result: FitResult, width: float) -> tuple[Figure, list[Axes]]:
+    """Return a picture with a panel for each region, at most three a line."""
     count = len(result.regions)
     columns = min(3, count)
     lines = -(-count // columns)
-    picture = Figure(figsize=(3.1 * columns, 2.3 * lines), layout="constrained")
-    panels = picture.subplots(lines, columns, squeeze=False).ravel()
+    picture = Figure(figsize=(width * columns, 2.3 * lines), layout="constrained")
+    panels = list(picture.subplots(lines, columns, squeeze=False).ravel())
     for ax in panels[count:]:
         ax.axis("off")
     for ax, region in zip(panels, result.regions, strict=False):
         low, high = region.line.region_ppm
-        ax.set_title(f"{low:.3g} to {high:.3g} ppm", fontsize=8)
+        ax.set_title(f"{low:.4g} to {high:.4g} ppm", fontsize=8)
+    return picture, panels
+
+
+def _lines(result: FitResult) -> Figure:
+    picture, panels = _panels(result, 3.1 if len(result.regions) > 1 else 7.0)
+    for ax, region in zip(panels, result.regions, strict=False):
+        draw_lines(region.line.picture, ax)
+    return picture
+
+
+def _curves(result: FitResult) -> Figure:
+    picture, panels = _panels(result, 3.1)
+    for ax, region in zip(panels, result.regions, strict=False):
         ax.axhline(0.0, color=figures.GREY, linewidth=0.5)
         ax.tick_params(labelsize=7)
         shown = 1.0

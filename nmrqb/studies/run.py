@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,7 +19,8 @@ from nmrqb.analysis.curve_fit import CurveFit, with_scale_error
 from nmrqb.analysis.curves import fit_charging, fit_recovery
 from nmrqb.analysis.measured_times import MeasuredTimes, measured_times
 from nmrqb.analysis.nutation import fit_nutation
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
 from nmrqb.files.bruker import write_bruker
@@ -34,6 +34,7 @@ from nmrqb.studies.measurement import (
     simulate_measurement,
     swept_list,
 )
+from nmrqb.studies.numbers import with_error
 from nmrqb.studies.plan import Plan, Prediction, curve_of, make_plan, predict
 
 Array = NDArray[np.float64]
@@ -315,16 +316,6 @@ def _fit(
     except ValueError as error:
         return None, str(error), None
     return fit, None, truth
-
-
-def with_error(value: float, stderr: float | None) -> str:
-    """Return a number with its standard error, both to the error's second digit."""
-    if not stderr:
-        return f"{value:.6g}"
-    digits = max(0, 1 - math.floor(math.log10(stderr)))
-    if digits > 6 or abs(value) >= 1e7:
-        return f"{value:.6g} +- {stderr:.2g}"
-    return f"{value:.{digits}f} +- {stderr:.{digits}f}"
 
 
 def _shown(p: dict[str, Any]) -> str:

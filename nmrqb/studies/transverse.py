@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.analysis.calibration import ReferenceFactor, polarisation_from_reference
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.errors import InputError
 from nmrqb.signals.series import Axis, Series
 
