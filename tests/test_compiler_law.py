@@ -57,7 +57,7 @@ def test_no_protocol_strays_further_than_stated_and_the_statement_is_tight(part)
 
     law()
     assert not broken, "\n".join(broken)
-    assert len(ratios) > 0.95 * EXAMPLES
+    assert len(ratios) > 0.9 * EXAMPLES
     assert np.median(ratios) <= 5.0
     assert np.quantile(ratios, 0.95) <= 50.0
 
