@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo reproduce test lint bench clean
 
 demo: $(READY)
 	$(BIN)/nmrqb run protocols/asymptotic_ttss.toml -o demo --overwrite
+
+reproduce: $(READY)
+	$(BIN)/nmrqb reproduce -o reproduce --overwrite
 
 # two test processes on two cores: one thread each, or they wait for one another
 test: lint
@@ -24,9 +27,11 @@ bench: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/readers.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/lines.py
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo reproduce build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -257,43 +257,6 @@ def cost(lines):
     return exact, relaxing
 
 
-def published(lines):
-    """Published beside computed, with definition and window."""
-    lines += [
-        "",
-        "## Published beside computed (arXiv:2508.13497, Kac, omega = g = 1)",
-        "",
-        "| number | published | computed | definition and window |",
-        "|---|---|---|---|",
-    ]
-    for drive, value in ((10.0, 1.38), (0.5, 1.10), (0.2, 1.02)):
-        found = []
-        for last in (12, 15):
-            counts = np.arange(4, last + 1)
-            states = [DephasedStar(batteries=int(n), drive=drive).steady_state() for n in counts]
-            loss = np.array([1.0 - s.ergotropy / s.energy for s in states])
-            found.append(np.sum(loss / counts) / np.sum(1.0 / counts**2))
-        lines.append(
-            f"| a in W/E = 1 - a/N, F/g = {drive:g} | {value} | {found[0]:.3f}, {found[1]:.3f} | "
-            "least squares, exact steady states N = 4..12, 4..15 |"
-        )
-    for drive, law in ((0.5, "0.67 N^3.23"), (0.2, "0.63 N^6.49"), (10.0, "about N")):
-        for definition in ("slowest-mode", "fit", "threshold"):
-            counts = np.arange(1, 9)
-            tau = [
-                DephasedStar(batteries=int(n), drive=drive)
-                .optimal_dephasing(definition)
-                .charging_time.value
-                for n in counts
-            ]
-            slope, log = np.polyfit(np.log(counts), np.log(tau), 1)
-            lines.append(
-                f"| tau* against N, F/g = {drive:g} | {law} | {np.exp(log):.2f} N^{slope:.2f} | "
-                f"{definition}, log-log N = 1..8 |"
-            )
-            print(lines[-1], flush=True)
-
-
 def draw(rows, local_rows, exact, relaxing):
     """Save the figure."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -330,7 +293,6 @@ def main():
     lines.append(f"| N = 1000, F/g = 10, both: peak memory | 1 GiB | {peak_memory():.2f} GiB |")
     rows, local_rows = against_qutip(lines)
     exact, relaxing = cost(lines)
-    published(lines)
     draw(rows, local_rows, exact, relaxing)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     lines += ["", f"Peak memory of this whole run: {peak:.2f} GiB."]

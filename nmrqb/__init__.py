@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nmrqb.report.figures import draw as draw
     from nmrqb.simulate.simulator import simulate_sequence as simulate_sequence
     from nmrqb.spins.register import SpinRegister as SpinRegister
+    from nmrqb.studies.compare import compare as compare
     from nmrqb.studies.run import run as run
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ _HOMES = {
     "DephasedStar": "nmrqb.models.dephased_star",
     "Protocol": "nmrqb.protocol.protocol",
     "SpinRegister": "nmrqb.spins.register",
+    "compare": "nmrqb.studies.compare",
     "compile_protocol": "nmrqb.compiler.compile",
     "draw": "nmrqb.report.figures",
     "export": "nmrqb.files.pulse_programs.export",

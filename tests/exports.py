@@ -12,6 +12,7 @@ from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.export import export
 from nmrqb.files.shipped import shipped_names
 from nmrqb.protocol.protocol import Sweep
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -62,12 +63,12 @@ def compiled(name):
 
 
 @functools.cache
-def exportable():
+def exportable(target="bruker"):
     """Return the shipped protocols that a console can carry out."""
     found = []
     for name in shipped_names("protocol"):
         try:
-            export(*compiled(name), "bruker")
+            export(*compiled(name), target)
         except LimitError:
             continue
         found.append(name)
@@ -163,7 +164,7 @@ def pulses(draw, nucleus=None, *, quarters=True):
 def simple_events(draw, *, quarters=True):
     """Return one event that is neither loop nor segment nor acquisition."""
     isotope = draw(st.sampled_from(NUCLEI))
-    kind = draw(st.integers(0, 7))
+    kind = draw(st.integers(0, 8))
     if kind == 0:
         return Crusher(ticks=draw(ticks()))
     if kind == 1:
@@ -178,6 +179,16 @@ def simple_events(draw, *, quarters=True):
     if kind == 3:
         return SpinLock(
             nuclei=NUCLEI, ticks=draw(ticks()), nutation_hz=draw(st.sampled_from([777.0, 5e3]))
+        )
+    if kind == 8:
+        return DummyPulses(
+            nucleus=isotope,
+            count=draw(st.integers(0, 3)),
+            on_ticks=draw(st.sampled_from([40, 2000])),
+            off_ticks=draw(st.sampled_from([40, 333])),
+            amplitude_scale=draw(st.sampled_from([0.03, 0.5])),
+            nutation_hz=1e4,
+            offset_hz=draw(st.sampled_from([1.5e5, 199_187.6])),
         )
     if kind == 4:
         both = [draw(pulses(nucleus=n, quarters=quarters)) for n in NUCLEI]

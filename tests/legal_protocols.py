@@ -168,10 +168,11 @@ def charging_plans(draw):
         prepare=tuple(prepare),
         cycle=cycle,
         readout=(Crush(), ReadFid(spectral_width_hz=1000.0, points=64)),
-        cycles=draw(st.integers(1, 6)),
+        # a repeated INEPT has no bound
+        cycles=1 if isinstance(moves[0], Inept) else draw(st.integers(1, 6)),
         reference=Reference(kind="thermal"),
     )
-    if draw(st.booleans()):
+    if not isinstance(moves[0], Inept) and draw(st.booleans()):
         protocol = dataclasses.replace(
             protocol, sweep=Sweep(key="cycles", values=(0.0, 1.0, 2.0, float(protocol.cycles)))
         )

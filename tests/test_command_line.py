@@ -45,7 +45,9 @@ def test_every_public_name_is_there():
         _ = package.no_such_name
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "compile", "simulate", "fit", "registers"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "compile", "simulate", "fit", "registers", "reproduce"]
+)
 def test_every_command_has_help(nmrqb, command):
     outcome = nmrqb(command, "--help")
     assert outcome.code == 0
@@ -90,8 +92,11 @@ def test_every_command_of_the_readme_runs(nmrqb, realdata, tmp_path, monkeypatch
     template = (ROOT / "data" / "templates" / "register.toml").read_text(encoding="utf-8")
     # the T1 measured there is 1.4 s: the template's T2 must stay below twice that
     (tmp_path / "my_register.toml").write_text(template.replace('"3 s"', '"0.3 s"'))
-    if "compare-me" in words or "first-run/data" in words:
+    if words[1] in ("fit", "compare") and any(w.startswith("first-run") for w in words):
         assert nmrqb("run", "asymptotic_ttss", "-o", "first-run").code == 0
+    if words[1] == "compare":
+        fit = ("fit", "first-run/data", "--model", "charging", "--register", "ttss")
+        assert nmrqb(*fit, "-o", "my-charging").code == 0
     assert nmrqb(*words[1:]).code == 0
 
 

@@ -26,7 +26,7 @@ def deviation(plan):
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_protocol_strays_further_than_stated_and_the_statement_is_tight(part):
-    ratios = []
+    ratios, broken = [], []
 
     @seed(1000 + part)
     @settings(
@@ -42,9 +42,10 @@ def test_no_protocol_strays_further_than_stated_and_the_statement_is_tight(part)
             return
         stated = error_bound(plan)
         actual = deviation(plan)
-        assert (actual <= stated.rows).all(), (
+        broken.extend(
             f"{plan.protocol.cycle} x {plan.protocol.cycles} of {plan.register.satellites} "
-            f"satellites: {actual.max():.3g} > {stated.largest:.3g}"
+            f"satellites, row {k}: {actual[k]:.3g} > {stated.rows[k]:.3g}"
+            for k in np.flatnonzero(actual > stated.rows)
         )
         ratios.append(stated.largest / max(float(actual.max()), FLOOR))
         console = "bruker" if len(ratios) % 2 else "varian"
@@ -55,7 +56,8 @@ def test_no_protocol_strays_further_than_stated_and_the_statement_is_tight(part)
             export(plan.compiled, plan.register, plan.spectrometer, console)
 
     law()
-    assert len(ratios) > 0.95 * EXAMPLES
+    assert not broken, "\n".join(broken)
+    assert len(ratios) > 0.9 * EXAMPLES
     assert np.median(ratios) <= 5.0
     assert np.quantile(ratios, 0.95) <= 50.0
 
@@ -86,7 +88,7 @@ def test_the_causes_add_up_to_the_whole_deviation():
 
 
 def test_each_cause_vanishes_with_what_makes_it():
-    plan = make_plan("asymptotic_native_trimethyl_phosphate")
+    plan = make_plan("single_shot_native_trimethyl_phosphate")
     register, console = plan.register, plan.spectrometer
     lasting = {
         place: dataclasses.replace(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from nmrqb.errors import InputError, LimitError
 from nmrqb.files.pulse_programs.export import export, reader_of
+from nmrqb.files.pulse_programs.sequence_timeline import sequence_timeline
 from nmrqb.files.pulse_programs.text import harmless
 from nmrqb.files.pulse_programs.timeline import (
     first_difference,
     half_ticks_of,
-    sequence_timeline,
     unrolled,
 )
 from nmrqb.files.shipped import shipped_names
@@ -27,15 +27,17 @@ def wanted(exported):
     for job in exported.jobs:
         reader = reader_of(job, exported.files, exported.target)
         rows = [job.compiled.sequences[row] for row in job.program.rows]
+        patterns = list(job.patterns)
         if job.compiled.reference is not None:
             rows.insert(0, job.compiled.reference)
-        for place, sequence in enumerate(rows):
-            yield job, reader, place, sequence
+            patterns.insert(0, None)
+        for place, (sequence, flips) in enumerate(zip(rows, patterns, strict=True)):
+            yield job, reader, place, sequence, flips
 
 
 def agree(exported):
     """Assert that the text, read back, is every sequence in every step of the phase cycle."""
-    for job, reader, place, sequence in wanted(exported):
+    for job, reader, place, sequence, flips in wanted(exported):
         for scan, step in enumerate(job.cycle):
             found = reader.row(place, scan)
             meant = sequence_timeline(
@@ -43,13 +45,15 @@ def agree(exported):
                 job.spectrometer,
                 read_shift_deg=90.0 * step,
                 switch_off_ticks=job.switch_off_ticks,
+                flips=() if flips is None else flips.flips[scan].tolist(),
             )
             assert first_difference(found, meant) is None
             assert half_ticks_of(found) == 2 * sequence.ticks
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", exportable())
+@pytest.mark.parametrize(
+    ("name", "target"), [(name, target) for target in TARGETS for name in exportable(target)]
+)
 def test_every_shipped_protocol_is_exported_and_read_back_to_the_tick(name, target):
     exported = export(*compiled(name), target)
     agree(exported)
@@ -79,7 +83,7 @@ def test_any_legal_sequence_is_the_same_on_a_varian_console(experiment):
 
 def test_unrolled_loops_last_as_long_as_the_loops():
     exported = export(*compiled("asymptotic_native_trimethyl_phosphate"), "bruker")
-    for _, reader, place, sequence in wanted(exported):
+    for _, reader, place, sequence, _ in wanted(exported):
         assert sum(i.half_ticks for i in unrolled(reader.row(place))) == 2 * sequence.ticks
 
 
@@ -158,7 +162,7 @@ def test_the_first_repetition_apart_needs_no_second_list():
 def statements(text):
     """Return the statements of a TopSpin program and its labels."""
     code, labels = [], {}
-    for raw in text.split("ze", 1)[1].splitlines():
+    for raw in (text.split("ze", 1)[1].split("\nexit", 1)[0] + "\nexit").splitlines():
         line = raw.split(";")[0].strip()
         if not line or line.startswith('"'):
             continue
@@ -188,6 +192,10 @@ def walk_every_path(text):
             assert not off, "a channel is on before the acquisition"
             now = frozenset(re.findall(r"cpd\d:(f\d)", line))
             todo += [(labels[target[1]], now), (place + 1, now)]
+            continue
+        if line.startswith("goscnp"):
+            assert not off, "a channel is on before the acquisition"
+            todo.append((place + 1, frozenset(re.findall(r"cpd\d:(f\d)", line))))
             continue
         assert not off, f"{sorted(off)} on during {line}"
         now = frozenset(re.findall(r"\bcw:(f\d)", line))
@@ -238,7 +246,7 @@ def test_no_power_is_typed_in_watts():
         for job in exported.jobs:
             text = exported.files[f"pp/{job.stem}"]
             for level in re.findall(r'"((?:pl|sp)w\d+) = ([^"]*)"', text):
-                assert re.fullmatch(r"plw[12]\*pow\(p[13]/p\d+,2\)", level[1]), level
+                assert re.fullmatch(r"plw[123]\*pow\(p[135]/p\d+,2\)", level[1]), level
             assert not re.search(r"\d\s*W\b", text)
 
 

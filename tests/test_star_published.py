@@ -122,7 +122,7 @@ def test_locked_energy_stays_below_its_bound():
     ("batteries", "smallest"),
     [(200, 2.96), (300, 1.39), (400, 0.157), (450, 4e-4), (500, 7e-9)],
 )
-def test_charging_stops_beyond_the_crossover(batteries, smallest):
+def test_the_gap_closes_beyond_the_crossover(batteries, smallest):
     # all N + 1 roots, unweighted: the determinant of K is F^(N+1)
     from scipy.linalg import eigvalsh_tridiagonal
 
@@ -248,7 +248,7 @@ def test_published_powers_of_n_lie_between_windows_of_a_steeper_law(drive, publi
 
 
 def test_strong_drive_charges_in_a_time_that_grows_as_the_root_of_n():
-    # Dicke states are turned at spacings g/sqrt(N) until N_c = 400; published: about N
+    # Dicke states are turned at spacings g/sqrt(N), well below N_e = 1600; published: about N
     times = [float(star(n, 10.0).optimal_dephasing("slowest-mode").charging_time)
              for n in (4, 9, 16)]  # fmt: skip
     assert np.array(times) / [2, 3, 4] == pytest.approx(1.0, abs=0.08)
@@ -258,9 +258,10 @@ def test_fitted_charging_time_of_one_creeping_mode_is_its_own():
     one = ModeSum(
         final=2.0, amplitudes=np.array([-2.0]), frequencies=np.array([1.0]), dephasing=20.0
     )
-    # the fast root, 1 % of the amplitude, is what the form leaves out
+    # the fast root, 1 % of the amplitude, is taken up by a cosine that turns a little: tau is
+    # longer by twice that
     tau, residual = fitted_time(one)
-    assert tau == pytest.approx(slowest_time(one), rel=0.02)
+    assert tau == pytest.approx(slowest_time(one), rel=0.03)
     assert residual < 0.01
 
 

@@ -12,14 +12,15 @@ from hypothesis import given, settings
 
 from nmrqb.files.pulse_programs.export import export
 from nmrqb.files.pulse_programs.parameter_table import parse_table
+from nmrqb.files.pulse_programs.sequence_timeline import sequence_timeline
 from nmrqb.files.pulse_programs.timeline import (
     Field,
     Interval,
     Repeat,
     first_difference,
+    looped,
     normalised,
     overlapping,
-    sequence_timeline,
 )
 
 STUBS = Path(__file__).resolve().parent / "vnmrj_stubs"
@@ -50,14 +51,46 @@ def built(gcc, text, folder):
 
 
 class Listener:
-    """Rebuilds the timeline from what the console prints."""
+    """Rebuilds the timeline from the real-time program that the console prints, loops told once."""
 
-    def __init__(self, tick_s, nuclei):
+    def __init__(self, tick_s, nuclei, scan):
         self.tick_s, self.nuclei = tick_s, nuclei
         self.coarse, self.fine, self.on = {}, {}, {}
+        self.offset = {0: 0.0, 1: 0.0}
         self.receiver = None
         self.stack = [[]]
-        self.counts = []
+        # zero, one, two, three and ct by their numbers
+        self.variables = {50: 0, 51: 1, 52: 2, 53: 3, 60: scan}
+        self.tables = {}
+
+    def listen(self, lines):
+        """Carry out what was told; a loop that fetches from a table pass by pass."""
+        position = 0
+        while position < len(lines):
+            word, *rest = lines[position].split()
+            if word != "loop":
+                self.hear(lines[position])
+                position += 1
+                continue
+            end, depth = position, 0
+            while True:
+                depth += lines[end].startswith("loop") - (lines[end] == "end")
+                if not depth:
+                    break
+                end += 1
+            count, body = int(float(rest[0])), lines[position + 1 : end]
+            assert count >= 1  # a console's loop may run at least once
+            differ = any(line.startswith("getelem") for line in body)
+            passes = []
+            for _ in range(count if differ else 1):
+                self.stack.append([])
+                self.listen(body)
+                passes.append(normalised(tuple(self.stack.pop())))
+            if differ:
+                self.stack[-1] += looped(passes)
+            else:
+                self.stack[-1].append(Repeat(count=count, body=passes[0]))
+            position = end + 1
 
     def halves(self, word):
         exact = 2.0 * float(word) / self.tick_s
@@ -68,8 +101,34 @@ class Listener:
         decibel = self.coarse[channel] - FULL_DB
         power = 10.0 ** (decibel / 10.0) * (self.fine[channel] / 4095.0) ** 2
         assert 0.0 < self.fine[channel] <= 4095.0
+        if quarter is not None and int(quarter) < 0:
+            quarter = self.variables[-int(quarter)]
+            assert quarter in (0, 1, 2, 3)
         phase = None if quarter is None else 90.0 * int(quarter)
-        return Field(nucleus=self.nuclei[channel], mode=mode, phase_deg=phase, power=power)
+        return Field(
+            nucleus=self.nuclei[channel],
+            mode=mode,
+            phase_deg=phase,
+            power=power,
+            offset_hz=self.offset[channel],
+        )
+
+    def compute(self, word, rest):
+        numbers = [int(n) for n in rest]
+        known = self.variables
+        match word:
+            case "assign":
+                known[numbers[1]] = known[numbers[0]]
+            case "add":
+                known[numbers[2]] = known[numbers[0]] + known[numbers[1]]
+            case "mult":
+                known[numbers[2]] = known[numbers[0]] * known[numbers[1]]
+            case "mod4":
+                known[numbers[1]] = known[numbers[0]] % 4
+            case "incr":
+                known[numbers[0]] += 1
+            case "getelem":
+                known[numbers[2]] = self.tables[numbers[0]][known[numbers[1]]]
 
     def hear(self, line):
         word, *rest = line.split()
@@ -112,13 +171,14 @@ class Listener:
                     self.on[1] = self.field(1, "decoupling", None)
             case "receiver":
                 self.receiver = 90.0 * int(rest[0])
-            case "loop":
-                self.counts.append(int(float(rest[0])))
-                assert self.counts[-1] >= 1  # a console's loop may run at least once
-                self.stack.append([])
-            case "end":
-                body = tuple(self.stack.pop())
-                self.stack[-1].append(Repeat(count=self.counts.pop(), body=body))
+            case "table":
+                self.tables[int(rest[0])] = [int(n) for n in rest[1:]]
+            case "initval":
+                self.variables[int(rest[1])] = int(float(rest[0]))
+            case "offset":
+                self.offset[int(rest[0])] = float(rest[1])
+            case "assign" | "add" | "mult" | "mod4" | "incr" | "getelem":
+                self.compute(word, rest)
             case "acquire":
                 points = round(float(rest[0])) // 2
                 nodes.append(
@@ -150,28 +210,34 @@ def runs_as_meant(gcc, folder, exported):
         program = built(gcc, exported.files[f"psglib/{job.stem}.c"], folder)
         reference = job.compiled.reference
         rows = [job.compiled.sequences[k] for k in job.program.rows]
+        patterns = job.patterns if reference is None else (None, *job.patterns)
         for row, sequence in enumerate(rows if reference is None else [reference, *rows]):
             known = parameters(exported.files, job, row)
-            for scan, step in enumerate(job.cycle):
+            flips = patterns[row]
+            # every scan has phases of its own where frames are flipped
+            scans = range(len(job.cycle) if flips is None else job.compiled.protocol.scans)
+            for scan in scans:
+                step = job.cycle[scan % len(job.cycle)]
                 words = "\n".join([str(scan), *(f"{k} {v}" for k, v in known.items())])
                 said = subprocess.run(
                     [program], input=words, capture_output=True, text=True, check=True
                 ).stdout
-                listener = Listener(job.spectrometer.tick_s, job.nuclei)
-                for line in said.splitlines():
-                    listener.hear(line)
+                listener = Listener(job.spectrometer.tick_s, job.nuclei, scan)
+                listener.listen(said.splitlines())
                 assert not listener.on
+                assert not any(listener.offset.values())
                 meant = sequence_timeline(
                     sequence,
                     job.spectrometer,
                     read_shift_deg=90.0 * step,
                     switch_off_ticks=job.switch_off_ticks,
+                    flips=() if flips is None else flips.flips[scan].tolist(),
                 )
                 (nodes,) = listener.stack
                 assert first_difference(normalised(tuple(nodes)), meant) is None
 
 
-@pytest.mark.parametrize("name", exportable())
+@pytest.mark.parametrize("name", exportable("varian"))
 def test_the_compiled_sequence_does_what_the_protocol_says(gcc, tmp_path, name):
     runs_as_meant(gcc, tmp_path, export(*compiled(name), "varian"))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
-from scipy import stats
 
+from nmrqb.analysis.reconcile import MeasuredEnergies, chi_square
 from nmrqb.battery.charging import ChargingCurve
 
 Array = NDArray[np.float64]
@@ -43,6 +42,25 @@ class Comparison:
         )
 
 
+def measured_energies(curve: ChargingCurve) -> MeasuredEnergies:
+    """Return the energies of a measured curve with the common factor's error apart.
+
+    Raises
+    ------
+    ValueError
+        Where the curve carries no covariance.
+    """
+    if curve.covariance is None:
+        raise ValueError("the measured curve must carry a covariance")
+    scaled = curve.scaled_energy
+    return MeasuredEnergies(
+        energy=curve.energy,
+        own_covariance=curve.covariance - curve.scale_error**2 * np.outer(scaled, scaled),
+        scale_error=curve.scale_error,
+        offset=float(np.mean(curve.energy - scaled)),
+    )
+
+
 def compare_curves(
     measured: ChargingCurve, predicted: ChargingCurve, prediction: str
 ) -> Comparison:
@@ -53,18 +71,16 @@ def compare_curves(
     ValueError
         Where the times differ or the measurement carries no covariance.
     """
-    if measured.covariance is None or measured.energy_stderr is None:
-        raise ValueError("the measured curve must carry a covariance")
     if not np.allclose(measured.times, predicted.times, rtol=1e-9, atol=1e-12):
         raise ValueError("measured and predicted curve must have the same times")
+    energies = measured_energies(measured)
+    covariance = energies.covariance(predicted.energy)
     difference = measured.energy - predicted.energy
-    factor = np.linalg.cholesky(measured.covariance)
-    white = scipy.linalg.solve_triangular(factor, difference, lower=True)
-    chi2 = float(white @ white)
+    found = chi_square(difference, covariance)
     return Comparison(
         prediction=prediction,
-        residuals=difference / measured.energy_stderr,
-        chi2=chi2,
-        points=len(difference),
-        p_value=float(stats.chi2.sf(chi2, len(difference))),
+        residuals=difference / np.sqrt(np.diag(covariance)),
+        chi2=found.chi2,
+        points=found.dof,
+        p_value=found.p_value,
     )

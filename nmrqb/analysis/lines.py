@@ -7,9 +7,10 @@ delay's phase included, so that nothing has to be cut, zero-filled or apodised b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from nmrqb.signals.series import Series
@@ -38,6 +39,18 @@ class Bins:
     dwell_s: float
     points: int
 
+    def inside(self, low_hz: float, high_hz: float) -> Bins:
+        """Return the bins from `low_hz` to `high_hz`."""
+        kept = (self.frequency_hz >= low_hz) & (self.frequency_hz <= high_hz)
+        return replace(self, frequency_hz=self.frequency_hz[kept], spectra=self.spectra[:, kept])
+
+    def of_fids(self, fids: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Return these bins of the unitary DFT of FIDs, shape (..., points), from `start_s` on."""
+        # the length of an FID has large prime factors as often as not: scipy's FFT copes
+        spectra = scipy.fft.fft(fids, axis=-1) / np.sqrt(self.points)
+        place = np.rint(self.frequency_hz * self.points * self.dwell_s).astype(int)
+        return np.asarray(spectra[..., place])
+
 
 def spectrum_bins(series: Series) -> Bins:
     """Return every bin of the unitary DFT of a series, frequencies rising, FIDs per scan."""
@@ -47,8 +60,8 @@ def spectrum_bins(series: Series) -> Bins:
         raise ValueError(
             f"fids must have at least 16 points after the group delay, but have {used}"
         )
-    fids = series.fids[:, first:] / series.scans[:, None]
-    spectra = np.fft.fftshift(np.fft.fft(fids, axis=1), axes=1) / np.sqrt(used)
+    fids = series.fids[:, first:] / (series.scans[:, None] * np.sqrt(used))
+    spectra = np.fft.fftshift(scipy.fft.fft(fids, axis=1, overwrite_x=True), axes=1)
     frequency = np.fft.fftshift(np.fft.fftfreq(used, series.dwell_s))
     start = float(series.times_s[first])
     return Bins(frequency, spectra, start, series.dwell_s, used)

@@ -22,9 +22,9 @@ def noise_per_channel(bins: Bins) -> float:
     spectra = bins.spectra[:, : count * size].reshape(-1, count, size)
     x = np.linspace(-1.0, 1.0, size)
     basis, _ = np.linalg.qr(np.vander(x, 4))
-    residual = spectra - (spectra @ basis) @ basis.T
     dof = 2 * (size - basis.shape[1])
-    variance = np.sum(np.abs(residual) ** 2, axis=-1).ravel() / dof
+    taken = np.sum(np.abs(spectra @ basis) ** 2, axis=-1)
+    variance = (np.einsum("...k,...k->...", spectra, spectra.conj()).real - taken).ravel() / dof
     spread = np.sqrt(2.0 / dof)
     # lower quartile of chi-square/dof is 1 - 0.67 spread: undo it for the starting value
     level = float(np.quantile(variance, 0.25)) / max(1.0 - 0.6745 * spread, 0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,9 @@ class ChargingCurve:
         One-sided 95 % upper limits.
     covariance : ndarray, shape (points, points), or None
         Of the energy.
+    scale_error : float
+        Relative standard error of a factor common to all points (the reference); part of
+        `covariance`.
     start : {"pure", "pseudo-pure", "thermal"}
     provenance : str
     """
@@ -62,6 +66,7 @@ class ChargingCurve:
     ergotropy_upper95: Array | None = None
     magnetisation_stderr: Array | None = None
     covariance: Array | None = None
+    scale_error: float = 0.0
 
     def __post_init__(self) -> None:
         points = len(np.asarray(self.times))
@@ -97,6 +102,8 @@ class ChargingCurve:
                 raise ValueError("covariance must be symmetric with a diagonal of at least 0")
             matrix.setflags(write=False)
             object.__setattr__(self, "covariance", matrix)
+        if not (math.isfinite(self.scale_error) and self.scale_error >= 0.0):
+            raise ValueError(f"scale_error must be at least 0, but is {self.scale_error}")
         if self.cycles is not None:
             cycles = np.array(self.cycles, dtype=np.int64)
             if cycles.shape != (points,):
@@ -210,6 +217,20 @@ class ChargingCurve:
             start="pseudo-pure",
             provenance=provenance,
         )
+
+    @property
+    def scaled_energy(self) -> Array:
+        """The part of the energy that is proportional to the polarisation, shape (points,).
+
+        What a common factor of all signals multiplies: E itself where it counts from the identity
+        level, E - N/2 where it counts from the ground level.
+        """
+        if self.start == "pseudo-pure" and self.magnetisation is not None:
+            fullest = int(np.argmax(np.abs(self.energy)))
+            # N/2, from E = (N/2)(1 - r_z) where E is largest
+            half = self.energy[fullest] / (1.0 - self.magnetisation[fullest])
+            return np.asarray(-half * self.magnetisation)
+        return self.energy
 
     def __str__(self) -> str:
         best = int(np.argmax(self.energy))

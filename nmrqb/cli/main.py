@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from nmrqb import __version__
-from nmrqb.cli import measured, planning, running
+from nmrqb.cli import comparing, measured, planning, reproducing, running
 from nmrqb.cli.options import BAD, OK
 from nmrqb.errors import NmrqbError, Problem, one_line
 
@@ -36,6 +36,8 @@ for _command in (
     measured.fit,
     measured.process,
     measured.convert,
+    comparing.compare,
+    reproducing.reproduce,
 ):
     commands.add_command(_command)
 

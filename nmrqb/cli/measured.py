@@ -28,7 +28,9 @@ from nmrqb.errors import InputError
 @click.argument("dataset")
 @click.option(
     "--model",
-    type=click.Choice(["recovery", "saturation", "buildup", "decay", "nutation", "charging"]),
+    type=click.Choice(
+        ["recovery", "saturation", "buildup", "decay", "nutation", "charging", "lines"]
+    ),
     required=True,
 )
 @regions_option
@@ -57,12 +59,45 @@ from nmrqb.errors import InputError
     help="How the 95 % intervals are made.",
 )
 @seed_option
+@click.option(
+    "--shape",
+    type=click.Choice(["lorentzian", "gaussian", "voigt"]),
+    default="lorentzian",
+    show_default=True,
+    help="Profile of every line.",
+)
+@click.option(
+    "--multiplet",
+    metavar="N:SPIN|auto",
+    help="Every region is one multiplet of N equivalent neighbours (3:1/2); auto: the likeliest.",
+)
+@click.option("--antiphase", is_flag=True, help="The multiplet is antiphase in one neighbour.")
+@click.option(
+    "--drift",
+    multiple=True,
+    type=click.Choice(["shift", "phase", "width", "none"]),
+    help="What every row has of its own; repeatable.",
+)
 @click.option("--register", metavar="R.toml", help="Register (for --model charging).")
-@click.option("--reference", metavar="row:K", help="Row of the thermal reference.")
+@click.option("--reference", metavar="row:K|DATASET", help="Thermal reference.")
+@click.option(
+    "--reference-conditions",
+    "conditions",
+    metavar="FILE",
+    help="How the reference was recorded, where that differs from the rows.",
+)
+@click.option(
+    "--transverse",
+    metavar="DATASET",
+    help="The same rows without read-out pulse: r_x and r_y for the coherent ergotropy.",
+)
+@click.option(
+    "--undecoupled", is_flag=True, help="One line for each charger manifold (for charging)."
+)
 @click.option("--into", metavar="R.toml", help="Register of yours that the time is written into.")
 @click.option(
     "--spin",
-    type=click.Choice(["charger", "battery", "center", "satellite"]),
+    type=click.Choice(["charger", "battery", "center", "satellite", "load"]),
     help="The spin that it belongs to (for --into).",
 )
 @output_option
@@ -79,20 +114,31 @@ def fit(
     free: tuple[str, ...],
     method: Any,
     seed: int | None,
+    shape: Any,
+    multiplet: str | None,
+    antiphase: bool,
+    drift: tuple[str, ...],
     register: str | None,
     reference: str | None,
+    conditions: str | None,
+    transverse: str | None,
+    undecoupled: bool,
     into: str | None,
     spin: Any,
     output: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Fit a measured DATASET: one shared line shape a region, signed amplitudes, a curve."""
+    """Fit a measured DATASET: one shared line shape a region, signed amplitudes, a curve.
+
+    The model "lines" stops before the curve: shifts, widths and couplings, of single FIDs too.
+    """
     from nmrqb.analysis.intervals import RANDOM, Intervals
     from nmrqb.files.results import check_output
     from nmrqb.studies.deliver import deliver_fit
     from nmrqb.studies.fit import fit_dataset, parse_region
     from nmrqb.studies.into_register import register_target, updated
+    from nmrqb.studies.line_options import line_options
 
     folder = None if output is None else output_folder(output)
     if folder is not None:
@@ -114,6 +160,10 @@ def fit(
         protocol=None if protocol is None else named(protocol),
         free=free,
         intervals=Intervals(method=method, seed=seed),
+        conditions=conditions,
+        transverse=transverse,
+        undecoupled=undecoupled,
+        lines=line_options(shape, multiplet, antiphase, drift),
     )
     if target is not None:
         result = updated(result, target)

@@ -22,11 +22,19 @@ from nmrqb.errors import InputError, LimitError
 
 @click.command()
 @click.argument("protocol")
+@output_option
+@overwrite_option
 @json_option
-def plan(protocol: str, as_json: bool) -> int:
+def plan(protocol: str, output: str | None, overwrite: bool, as_json: bool) -> int:
     """Compile PROTOCOL and show its sequences, price, limits and predicted charging."""
+    from nmrqb.files.results import check_output
+    from nmrqb.studies.balance_report import balance_object, best_row
+    from nmrqb.studies.deliver import deliver_plan
     from nmrqb.studies.plan import make_plan, predict
 
+    folder = None if output is None else output_folder(output)
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
     made = make_plan(named(protocol))
     prediction = predict(made, progress=progress(as_json))
     compiled, rows = made.compiled, made.protocol.rows
@@ -56,12 +64,15 @@ def plan(protocol: str, as_json: bool) -> int:
         "cycles_to_saturation_closed_map": prediction.cycles_to_saturation_closed,
         "tau_s": prediction.tau,
         "other_single_shots": prediction.other_transfers,
+        "energy_balance": balance_object(prediction, made.register),
         "rf_energy_joule": list(compiled.rf_energy_joule),
         "choices": list(compiled.choices),
         "roundings": [str(r) for r in compiled.roundings],
         "violations": [str(v) for v in compiled.violations],
         "warnings": [*compiled.warnings, *prediction.warnings()],
     }
+    if folder is not None:
+        deliver_plan(made, prediction, table, folder, overwrite=overwrite)
     lines = [str(made), str(compiled.sequences[-1])]
     for row in table["results"]:
         by_map = row["closed_map_energy"]
@@ -72,6 +83,9 @@ def plan(protocol: str, as_json: bool) -> int:
     if prediction.other_transfers:
         listed = ", ".join(f"{n} {v:.4g}" for n, v in prediction.other_transfers.items())
         lines.append(f"  best single shots (of a full charger's polarisation): {listed}")
+    if prediction.balances is not None:
+        row = best_row(prediction.balances)
+        lines.append(f"row {row}, which fills the load most: {prediction.balances[row]}")
     if prediction.cycles_to_saturation is not None:
         lines.append(f"  cycles to saturation (99 %): {prediction.cycles_to_saturation}")
     show(table, "\n".join(lines), as_json)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nmrqb.compiler.elements import Rounding
 from nmrqb.compiler.hazards import find_hazards, rf_energy
+from nmrqb.compiler.heating import equal_heating
 from nmrqb.compiler.limits import Violation, check_limits
 from nmrqb.compiler.signs import inept_sign, sign_warnings
 from nmrqb.compiler.steps import StepCompiler
@@ -17,6 +18,7 @@ from nmrqb.protocol.steps import (
 from nmrqb.sequence.events import (
     Event,
     PulseSequence,
+    Stage,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
 from nmrqb.spins.register import SpinRegister
@@ -31,8 +33,11 @@ class CompiledProtocol:
     protocol : Protocol
     sequences : tuple of PulseSequence
     reference : PulseSequence or None
+    stages : tuple of tuples of Stage
+        What each sequence consists of.
     charging_s : tuple of float
-        Time that the cycles of each row take.
+        Time from the preparation to the read-out of each row: the cycles, and the discharge where
+        there is one.
     cycle : tuple of events
         One repetition of the cycle in the steady loop (of the first row); empty without a cycle.
     roundings : tuple of Rounding
@@ -48,6 +53,7 @@ class CompiledProtocol:
     protocol: Protocol
     sequences: tuple[PulseSequence, ...]
     reference: PulseSequence | None
+    stages: tuple[tuple[Stage, ...], ...]
     charging_s: tuple[float, ...]
     cycle: tuple[Event, ...]
     roundings: tuple[Rounding, ...]
@@ -101,10 +107,11 @@ def compile_protocol(
     longest = max(rows, key=lambda row: row.cycles)
     if any(isinstance(step, Inept) for step in protocol.cycle):
         compiler.inept_sign = inept_sign(compiler.sequence(longest), register)
-    sequences = []
+    sequences, stages = [], []
     for k, row in enumerate(rows):
         try:
-            sequences.append(compiler.sequence(row))
+            stages.append(compiler.stages(row))
+            sequences.append(compiler.joined(stages[-1], row.name))
         except ValueError as error:
             if protocol.sweep is None:
                 raise
@@ -112,6 +119,12 @@ def compile_protocol(
     reference = compiler.reference(protocol) if protocol.reference else None
     cycle = compiler.repetition(rows[0], after_exchange=True)
     everything = [*sequences, reference] if reference else sequences
+    notes: tuple[str, ...] = ()
+    if protocol.heating == "equal":
+        equal = equal_heating(everything, register, spectrometer)
+        everything, notes = list(equal.sequences), equal.notes
+        sequences = everything[: len(rows)]
+        reference = everything[-1] if reference else None
     pulsed = any(isinstance(step, PulseStep) for step in protocol.cycle)
     signs = [] if pulsed else sign_warnings(compiler.sequence(longest), register)
     hazards = find_hazards(protocol, register, spectrometer, everything)
@@ -119,11 +132,14 @@ def compile_protocol(
         protocol=protocol,
         sequences=tuple(sequences),
         reference=reference,
-        charging_s=tuple(compiler.charging_s(row) for row in rows),
+        stages=tuple(stages),
+        charging_s=tuple(
+            sum(stage.ticks for stage in row[1:-1]) * spectrometer.tick_s for row in stages
+        ),
         cycle=cycle,
         roundings=tuple(compiler.make.roundings.values()),
         violations=check_limits(everything, protocol.scans, spectrometer),
-        warnings=tuple(dict.fromkeys([*signs, *compiler.warnings, *hazards])),
+        warnings=tuple(dict.fromkeys([*signs, *compiler.warnings, *notes, *hazards])),
         choices=tuple(dict.fromkeys(compiler.choices)),
         rf_energy_joule=tuple(rf_energy(s, spectrometer) for s in sequences),
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import Invert, Reenergise
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Inversion,
@@ -50,6 +51,14 @@ def rf_energy(sequence: PulseSequence, spectrometer: Spectrometer) -> dict[str, 
             case Saturation():
                 power = spectrometer.channel(event.nucleus).saturation_power_watt
                 add(event.nucleus, power or 0.0, event.ticks, times)
+            case DummyPulses():
+                power = spectrometer.channel(event.nucleus).pulse_power_watt
+                add(
+                    event.nucleus,
+                    power * event.amplitude_scale**2,
+                    event.count * event.on_ticks,
+                    times,
+                )
             case Acquire():
                 for isotope in event.decoupled:
                     power = spectrometer.channel(isotope).decoupling_power_watt
@@ -143,7 +152,7 @@ def _heating(spectrometer: Spectrometer, sequences: Sequence[PulseSequence]) -> 
 
 def _isotopologues(protocol: Protocol, register: SpinRegister) -> list[str]:
     share = register.star_share
-    observed = register.battery if protocol.fid.target == "battery" else register.charger
+    observed = register.of_role(protocol.fid.target)
     if share > 0.9 or observed is register.center:
         return []
     words = (

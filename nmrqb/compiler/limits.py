@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nmrqb.sequence.dummy_pulses import MAX_EXCITATION, DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -14,6 +15,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     Pulse,
     PulseSequence,
@@ -87,6 +89,8 @@ def _strong(event: Event) -> list[tuple[str, int]]:
             return [(pulse.nucleus, pulse.ticks) for pulse in event.pulses]
         case SpinLock():
             return [(isotope, event.ticks) for isotope in event.nuclei]
+        case DummyPulses():
+            return [(event.nucleus, event.count * event.on_ticks)]
         case _:
             return []
 
@@ -142,7 +146,9 @@ class _Check:
                     self._lock(event, isotope)
             case Saturation():
                 self._saturation(event)
-            case Delay() | Exchange() | DrivenExchange():
+            case DummyPulses():
+                self._dummies(event)
+            case Delay() | Exchange() | LoadExchange() | DrivenExchange():
                 label = event.label if isinstance(event, Delay) else "exchange"
                 if seconds:
                     self._long_enough(f"the delay ({label})", seconds, "0 s or at least")
@@ -162,6 +168,22 @@ class _Check:
             channel.pulse_power_watt * pulse.amplitude_scale**2,
             channel.maximum_pulse_s,
         )
+
+    def _dummies(self, event: DummyPulses) -> None:
+        channel, what = self.spectrometer.channel(event.nucleus), f"the {event.nucleus} dummy pulse"
+        power = channel.pulse_power_watt * event.amplitude_scale**2
+        seconds = event.on_ticks * self.tick_s
+        self._on_channel(channel, what, seconds, power, channel.maximum_pulse_s)
+        self._long_enough(f"the wait after {what}", event.off_ticks * self.tick_s)
+        most = self.spectrometer.maximum_loop_count
+        if most is not None and event.count > most:
+            self.broken(f"the count of {what}s", str(event.count), f"at most {most}")
+        if event.excitation > MAX_EXCITATION:
+            self.broken(
+                f"(nutation/offset)^2 of {what}",
+                f"{event.excitation:.3g}",
+                f"at most {MAX_EXCITATION:g}",
+            )
 
     def _lock(self, lock: SpinLock, isotope: str) -> None:
         channel, what = self.spectrometer.channel(isotope), f"the {isotope} spin lock"

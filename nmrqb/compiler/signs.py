@@ -10,6 +10,7 @@ from nmrqb.sequence.events import (
     DrivenExchange,
     Event,
     Exchange,
+    LoadExchange,
     Loop,
     PseudoPure,
     PulseSequence,
@@ -29,16 +30,17 @@ def charger_levels(
     """Return every transfer of a sequence with the chargers' polarisation just before it.
 
     In energy label (1: their thermal equilibrium), by the closed map.  Empty behind a pseudo-pure
-    preparation or a driven exchange, which it does not describe.
+    preparation or a driven exchange, which it does not describe; a load comes after all transfers.
     """
     closed = ClosedMap(register=register, tick_s=sequence.tick_s)
     state = closed.equilibrium()
     central = register.center.role == "charger"
     found = []
     for event in _opened(sequence.events):
-        if isinstance(event, (PseudoPure, DrivenExchange, Acquire)) or _is_driven(event):
+        ends = (PseudoPure, DrivenExchange, LoadExchange, Acquire)
+        if isinstance(event, ends) or _is_driven(event):
             break
-        if isinstance(event, Exchange) or (isinstance(event, Segment) and _transfers(event)):
+        if isinstance(event, Exchange) or (isinstance(event, Segment) and event.is_transfer):
             level = float(state[0 if central else 1]) * register.charger.nucleus.sign
             found.append((event, level))
         state = closed.of_event(event) @ state
@@ -89,10 +91,6 @@ def _is_driven(event: Event) -> bool:
 def _is_one_way(segment: Segment) -> bool:
     """True for INEPT, which gives to the battery and takes nothing back; an exchange does both."""
     return (segment.action[1] != 0.0) != (segment.action[2] != 0.0)
-
-
-def _transfers(segment: Segment) -> bool:
-    return segment.action[1] != 0.0 or segment.action[2] != 0.0
 
 
 def _opened(events: tuple[Event, ...]) -> Iterator[Event]:

@@ -6,14 +6,17 @@ import math
 from dataclasses import replace
 
 from nmrqb.compiler.dephased import by_crushers, by_poisson_crushers, choose
+from nmrqb.compiler.discharge import discharge_event, load_of
 from nmrqb.compiler.elements import Elements
 from nmrqb.compiler.translations import Translator
 from nmrqb.models.exchange import shortest_exchange
+from nmrqb.protocol.discharge import Discharge, Store
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import (
     BatterySaturated,
     Crush,
     CycleStep,
+    DischargeStep,
     DrivenExchangeStep,
     Echo,
     ExchangeStep,
@@ -44,17 +47,16 @@ from nmrqb.sequence.events import (
     PulseSequence,
     Saturation,
     Segment,
+    Stage,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import MAX_PULSED_SATELLITES, Species, SpinRegister
+from nmrqb.spins.register import FULL_RELAXATION, MAX_PULSED_SATELLITES, Species, SpinRegister
 from nmrqb.units import format_quantity
 
 #: a Strang step above this angle pi J h sqrt(N) changes the transfer by more than about 1 %
 _LARGE_STEP_RAD = 1.0
 #: P2(cos) = 0: a rotation by it leaves nothing of rank 2 and order 0 at rank 2 and order 0
 MAGIC_ANGLE_DEG = math.degrees(math.acos(1.0 / math.sqrt(3.0)))
-#: "fully relaxed": the deviation has fallen to e^-5 = 0.7 %
-FULL_RELAXATION = 5.0
 
 
 class StepCompiler:
@@ -70,8 +72,8 @@ class StepCompiler:
         self.translator = Translator(
             register=register, spectrometer=spectrometer, pulse=self.make.pulse
         )
-        spectrometer.channel(register.battery.isotope)
-        spectrometer.channel(register.charger.isotope)
+        for spin in register.spins:
+            spectrometer.channel(spin.isotope)
 
     def _check_size(self, what: str) -> None:
         n = self.register.satellites
@@ -83,13 +85,25 @@ class StepCompiler:
 
     def sequence(self, protocol: Protocol) -> PulseSequence:
         """Return one scan of a protocol without a sweep."""
-        events: list[Event] = []
+        return self.joined(self.stages(protocol), protocol.name)
+
+    def joined(self, stages: tuple[Stage, ...], name: str) -> PulseSequence:
+        """Return the scan that stages make up."""
+        return self._finished([event for stage in stages for event in stage.events], name)
+
+    def stages(self, protocol: Protocol) -> tuple[Stage, ...]:
+        """Return one scan of a protocol without a sweep, stage by stage."""
+        prepared: list[Event] = []
         for k, prepare in enumerate(protocol.prepare):
-            events += self._prepare(prepare, f"prepare.{k}")
-        events += self.cycles(protocol)
+            prepared += self._prepare(prepare, f"prepare.{k}")
+        found = [("prepare", prepared), ("charge", self.cycles(protocol))]
+        for k, step in enumerate(protocol.discharge):
+            found.append((type(step).KIND, self._discharge(step, f"discharge.{k}")))
+        read: list[Event] = []
         for k, readout in enumerate(protocol.readout):
-            events += self._readout(readout, f"readout.{k}")
-        return self._finished(events, protocol.name)
+            read += self._readout(readout, f"readout.{k}")
+        found.append(("read", read))
+        return tuple(Stage(name=name, events=tuple(events)) for name, events in found)
 
     def cycles(self, protocol: Protocol) -> list[Event]:
         """Return all cycles: one loop, with its first repetition apart where that one differs."""
@@ -102,9 +116,14 @@ class StepCompiler:
         rest = [Loop(count=protocol.cycles - 1, body=later)] if protocol.cycles > 1 else []
         return [*first, *rest]
 
-    def charging_s(self, protocol: Protocol) -> float:
-        """Return the time that all cycles take."""
-        return sum(event.ticks for event in self.cycles(protocol)) * self.spectrometer.tick_s
+    def _discharge(self, step: DischargeStep, key: str) -> list[Event]:
+        match step:
+            case Store():
+                return [self.make.delay(step.delay_s, f"{key}.delay", "store")]
+            case Discharge():
+                return [discharge_event(step, key, self.register, self.make, self.translator)]
+            case Crush():
+                return [self.make.crusher()]
 
     def reference(self, protocol: Protocol) -> PulseSequence:
         """Return the scan of the reference: the same read-out after full preparation."""
@@ -134,7 +153,7 @@ class StepCompiler:
         register = self.register
         match step:
             case Thermal() | PseudoPurePreparation():
-                slowest = max(register.center.t1_s.value, register.satellite.t1_s.value)
+                slowest = max(spin.t1_s.value for spin in register.spins)
                 full = FULL_RELAXATION * slowest
                 wanted = step.relaxation_s if step.relaxation_s is not None else full
                 if wanted < full * (1 - 1e-9):
@@ -148,12 +167,16 @@ class StepCompiler:
                     delay.append(PseudoPure(ticks=1, sign=register.battery.nucleus.sign))
                 return delay
             case BatterySaturated():
-                full = FULL_RELAXATION * register.charger.t1_s.value
+                slower = max(
+                    (spin for spin in register.spins if spin.role != "battery"),
+                    key=lambda spin: spin.t1_s.value,
+                )
+                full = FULL_RELAXATION * slower.t1_s.value
                 wanted = step.relaxation_s if step.relaxation_s is not None else full
                 if wanted < full * (1 - 1e-9):
                     self.warnings.append(
-                        f"{key}: {wanted:g} s is less than 5 T1 of the charger = {full:g} s; the "
-                        "simulation starts from full equilibrium all the same"
+                        f"{key}: {wanted:g} s is less than 5 T1 of the {slower.role} = {full:g} s; "
+                        "the simulation starts from full equilibrium all the same"
                     )
                 return [
                     self.make.delay(wanted, f"{key}.relaxation", "relaxation"),
@@ -348,9 +371,13 @@ class StepCompiler:
             case Crush():
                 return [self.make.crusher()]
             case ReadFid():
-                register = self.register
-                observed = register.battery if step.target == "battery" else register.charger
-                other = register.charger if step.target == "battery" else register.battery
+                if step.target == "load":
+                    load_of(self.register, f"{key}.target")
+                observed = self.register.of_role(step.target)
+                # chargers and load are coupled to the battery alone
+                others = [s for s in self.register.spins if s is not observed]
+                if step.target != "battery":
+                    others = [self.register.battery]
                 dwell = self.spectrometer.ticks(1.0 / step.spectral_width_hz)
                 if dwell < 1:
                     raise ValueError(
@@ -368,7 +395,7 @@ class StepCompiler:
                         nucleus=observed.isotope,
                         points=step.points,
                         dwell_ticks=dwell,
-                        decoupled=(other.isotope,),
+                        decoupled=tuple(other.isotope for other in others),
                     ),
                 ]
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from nmrqb.sequence.events import (
     SpinLock,
 )
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import SpinRegister
+from nmrqb.spins.register import Load, SpinRegister
 from nmrqb.units import format_quantity
 
 #: phases of pulses, degrees
@@ -38,6 +38,9 @@ X, Y, MINUS_X, MINUS_Y = 0.0, 90.0, 180.0, 270.0
 _STRONG_LOCK = 5.0
 
 PulseMaker = Callable[[str, float, float, str], Pulse]
+#: two isotopes that are pulsed together, each with what is added to its phases in degrees
+Pair = tuple[tuple[str, float], tuple[str, float]]
+Quanta = Literal["zero", "double"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,25 +70,55 @@ class Translator:
         ValueError
             Where a block is shorter than its pulses.
         """
+        body = self._strang(model_s, steps, key, self._star, self._star)
+        words = f"native exchange of {format_quantity(model_s, 'time')} in {steps} Strang step(s)"
+        return Segment(label=words, body=body, action=self._exchange_action(model_s))
+
+    def native_load_exchange(
+        self, load: Load, model_s: float, steps: int, quanta: Quanta, key: str
+    ) -> Segment:
+        """Return XX and YY blocks of the weak coupling between a central battery and its load.
+
+        As `native_exchange`; the 180s on the battery refocus its coupling to the chargers, which
+        see no pulse.  Double quanta need XX - YY: in the YY blocks the load's pulses are turned by
+        180 degrees.
+        """
+        battery = self.register.battery.isotope
+        plain: Pair = ((battery, 0.0), (load.isotope, 0.0))
+        turned: Pair = ((battery, 0.0), (load.isotope, 180.0))
+        body = self._strang(model_s, steps, key, plain, plain if quanta == "zero" else turned)
+        kept = math.cos(math.pi * load.coupling_hz.value * model_s) ** 2
+        words = (
+            f"discharge ({'0Q' if quanta == 'zero' else '2Q'}) of "
+            f"{format_quantity(model_s, 'time')} in {steps} Strang step(s)"
+        )
+        # a map of battery and chargers knows no load: this is what it leaves of the battery
+        return Segment(label=words, body=body, action=(kept, 0.0, 0.0, 1.0))
+
+    def _strang(
+        self, model_s: float, steps: int, key: str, in_x: Pair, in_y: Pair
+    ) -> tuple[Event, ...]:
+        """Return X(h/2) [Y(h) X(h)] x (steps - 1) Y(h) X(h/2) with the pairs of X and Y blocks."""
         h = model_s / steps
         events: list[Event] = []
         for k in range(steps):
-            events += self._block(h / 2 if k == 0 else h, Y, steps, key)
-            events += self._block(h, X, steps, key)
-        events += self._block(h / 2, Y, steps, key)
-        words = f"native exchange of {format_quantity(model_s, 'time')} in {steps} Strang step(s)"
-        return Segment(label=words, body=tuple(events), action=self._exchange_action(model_s))
+            events += self._block(h / 2 if k == 0 else h, Y, steps, key, in_x)
+            events += self._block(h, X, steps, key, in_y)
+        events += self._block(h / 2, Y, steps, key, in_x)
+        return tuple(events)
 
     def _exchange_action(self, model_s: float) -> tuple[float, float, float, float]:
         n = self.register.satellites
         b = float(exchange_transfer(n, abs(self.register.coupling_hz.value) * model_s))
         return 1.0 - b, b, b / n, 1.0 - b / n
 
-    def _block(self, coupled_s: float, axis_deg: float, steps: int, key: str) -> list[Event]:
+    def _block(
+        self, coupled_s: float, axis_deg: float, steps: int, key: str, pair: Pair
+    ) -> list[Event]:
         opposite = axis_deg + 180.0
         # z to x needs the 90 about -y first, seen from the spins; z to y the 90 about +x
-        quarter = self._both(90.0, opposite)
-        half = self._both(180.0, axis_deg)
+        quarter = self._both(90.0, opposite, pair)
+        half = self._both(180.0, axis_deg, pair)
         # a 90 turns the coupling into the block's while it lasts, a 180 away and back
         in_pulses = 2.0 * self._coupled_s(quarter, np.sin) + self._coupled_s(half, np.cos)
         delay = (coupled_s - in_pulses) / 2.0
@@ -93,8 +126,11 @@ class Translator:
         shortest = self.spectrometer.minimum_delay_s
         if ticks * self.spectrometer.tick_s < shortest:
             pulses_s = in_pulses + 2.0 * shortest
+            what = "`{key}.steps` must be smaller: {steps} steps leave"
+            if steps == 1:
+                what = "`{key}` must exchange for longer: it leaves"
             raise ValueError(
-                f"`{key}.steps` must be smaller: {steps} steps leave blocks of "
+                f"{what.format(key=key, steps=steps)} blocks of "
                 f"{format_quantity(coupled_s, 'time')}, shorter than their pulses and delays "
                 f"({format_quantity(pulses_s, 'time')})"
             )
@@ -155,9 +191,13 @@ class Translator:
         """
         register = self.register
         least = _STRONG_LOCK * abs(register.coupling_hz.value) * math.sqrt(register.satellites)
+        words = "J sqrt(N)"
+        if register.load is not None:
+            of_load = _STRONG_LOCK * abs(register.load.coupling_hz.value)
+            least, words = max((least, words), (of_load, "J of the load"))
         if nutation_hz < least:
             raise ValueError(
-                f"`spin_lock` must be at least {_STRONG_LOCK:g} J sqrt(N) = "
+                f"`spin_lock` must be at least {_STRONG_LOCK:g} {words} = "
                 f"{format_quantity(least, 'frequency')} to leave the planar coupling alone, but is "
                 f"{format_quantity(nutation_hz, 'frequency')}"
             )
@@ -167,7 +207,11 @@ class Translator:
         words = f"Hartmann-Hahn exchange of {format_quantity(model_s, 'time')}"
         return Segment(
             label=words,
-            body=(self._both(90.0, Y), lock, self._both(90.0, MINUS_Y)),
+            body=(
+                self._both(90.0, Y, self._star),
+                lock,
+                self._both(90.0, MINUS_Y, self._star),
+            ),
             action=self._exchange_action(model_s),
         )
 
@@ -233,7 +277,7 @@ class Translator:
         )
 
     def _echo(self, whole_s: float, before: Event, after: Event, key: str) -> tuple[Event, ...]:
-        half = self._both(180.0, X)
+        half = self._both(180.0, X, self._star)
         edges = [self._seconds(event) / 2.0 for event in (before, after)]
         middle = self._seconds(half) / 2.0
         shortest = self.spectrometer.minimum_delay_s
@@ -249,12 +293,15 @@ class Translator:
             waits.append(Delay(ticks=ticks, label="coupling"))
         return waits[0], half, waits[1]
 
-    def _both(self, angle_deg: float, phase_deg: float) -> SimultaneousPulses:
-        label = "exchange"
+    @property
+    def _star(self) -> Pair:
+        return (self.register.center.isotope, 0.0), (self.register.satellite.isotope, 0.0)
+
+    def _both(self, angle_deg: float, phase_deg: float, pair: Pair) -> SimultaneousPulses:
         return SimultaneousPulses(
             pulses=tuple(
-                self.pulse(species.isotope, angle_deg, phase_deg % 360.0, label)
-                for species in (self.register.center, self.register.satellite)
+                self.pulse(isotope, angle_deg, (phase_deg + turned) % 360.0, "exchange")
+                for isotope, turned in pair
             )
         )
 

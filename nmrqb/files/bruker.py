@@ -17,7 +17,8 @@ def write_bruker(
 ) -> None:
     """Write a simulated series as a Bruker pseudo-2D data set that nmrglue and TopSpin read.
 
-    The points are rounded to int32 after a common scaling that uses 24 bits.
+    The points are rounded to int32 after a common scaling by a power of two, which NC takes back,
+    that uses 23 to 24 bits.
 
     Parameters
     ----------
@@ -35,7 +36,9 @@ def write_bruker(
     folder.mkdir(parents=True)
     points = series.points
     peak = float(np.abs(series.fids.view(np.float64)).max())
-    scaled = np.rint(series.fids.view(np.float64) * (2**23 / peak))
+    # beyond 2^64 of what was received the reader would refuse NC
+    exponent = int(np.clip(np.ceil(np.log2(peak)) - 23.0, -64.0, 64.0))
+    scaled = np.rint(series.fids.view(np.float64) * 2.0**-exponent)
     row_numbers = -(-points * 2 * 4 // 1024) * 256
     padded = np.zeros((series.rows, row_numbers), dtype="<i4")
     padded[:, : 2 * points] = scaled.astype("<i4")
@@ -51,7 +54,7 @@ def write_bruker(
         "DSPFVS": 0,
         "DTYPA": 0,
         "GRPDLY": 0,
-        "NC": 0,
+        "NC": exponent,
         "NS": int(series.scans[0]),
         "O1": series.carrier_hz - series.reference_hz,
         "PULPROG": "<nmrqb_simulated>",

@@ -30,10 +30,10 @@ def protocol_text(protocol: Protocol, **inputs: str) -> str:
         document["description"] = protocol.description
     document["register"] = inputs.get("register", protocol.register)
     document["spectrometer"] = inputs.get("spectrometer", protocol.spectrometer)
-    for name in ("cycles", "scans"):
+    for name in ("cycles", "scans", "heating"):
         if getattr(protocol, name) != plain[name].default:
             document[name] = getattr(protocol, name)
-    for section in ("prepare", "cycle", "readout"):
+    for section in ("prepare", "cycle", "discharge", "readout"):
         steps = getattr(protocol, section)
         if steps:
             listed = tomlkit.aot()

@@ -14,9 +14,9 @@ from nmrqb.files.shipped import shipped_folder
 from nmrqb.files.toml import parse_register, parse_toml, read_bytes
 from nmrqb.spins.register import Measured
 
-Spin = Literal["charger", "battery", "center", "satellite"]
+Spin = Literal["charger", "battery", "center", "satellite", "load"]
 Quantity = Literal["t1", "t2"]
-SPINS: tuple[Spin, ...] = ("charger", "battery", "center", "satellite")
+SPINS: tuple[Spin, ...] = ("charger", "battery", "center", "satellite", "load")
 _SCHEMA = "nmrqb/register/1"
 
 
@@ -54,14 +54,18 @@ def user_register(name: str) -> Path:
 
 
 def place_of(path: Path, spin: Spin) -> tuple[str, str]:
-    """Return the table of a spin in a register file, ``center`` or ``satellite``, and its isotope.
+    """Return the table of a spin in a register file (center, satellite, load) and its isotope.
 
     Raises
     ------
     InputError
-        Where the file is no register.
+        Where the file is no register, or one without a load that was asked for.
     """
     register = parse_register(read_bytes(path), str(path))
+    if spin == "load":
+        if register.load is None:
+            raise InputError("has no [load]", file=str(path), key="--spin", value=spin)
+        return "load", register.load.isotope
     center = spin == "center" or (spin in ("battery", "charger") and register.center.role == spin)
     species = register.center if center else register.satellite
     return ("center" if center else "satellite"), species.isotope
@@ -73,7 +77,7 @@ def edited_register(path: Path, place: str, quantity: Quantity, measured: Measur
     Parameters
     ----------
     path : Path
-    place : {"center", "satellite"}
+    place : {"center", "satellite", "load"}
     quantity : {"t1", "t2"}
     measured : Measured
         In seconds, with standard error and source.

@@ -11,11 +11,12 @@ _FOLDERS = {
     "register": Path("data") / "registers",
     "spectrometer": Path("data") / "spectrometers",
     "protocol": Path("protocols"),
+    "reproduction": Path("protocols") / "reproduce",
 }
 
 
 def shipped_folder(kind: str) -> Path:
-    """Return the folder of shipped files of a kind (register, spectrometer, protocol)."""
+    """Return the folder of shipped files of a kind (``find_file`` lists them)."""
     inside = _PACKAGE / "_shipped" / _FOLDERS[kind]
     return inside if inside.is_dir() else _PACKAGE.parent / _FOLDERS[kind]
 
@@ -30,7 +31,7 @@ def find_file(kind: str, name: str | Path, *, file: str | None = None) -> Path:
 
     Parameters
     ----------
-    kind : {"register", "spectrometer", "protocol"}
+    kind : {"register", "spectrometer", "protocol", "reproduction"}
     name : str or Path
     file : str, optional
         The file that refers to it, for the message and as the base of relative paths.

@@ -49,7 +49,18 @@ def read_register(name: str | Path) -> SpinRegister:
 
 def parse_register(raw: bytes, file: str) -> SpinRegister:
     """Return the register that TOML text holds, as ``read_register`` does."""
-    return _noun(SpinRegister, parse_toml(raw, file, "nmrqb/register/1"), file)
+    table = parse_toml(raw, file, "nmrqb/register/1")
+    loads = table.get("load")
+    if isinstance(loads, list):
+        raise InputError(
+            f"must be one table, but lists {len(loads)}: a battery discharges into one load (a "
+            "second one would share the exchange, which is not simulated)",
+            file=file,
+            key="load",
+            value=len(loads),
+            limit="one [load]",
+        )
+    return _noun(SpinRegister, table, file)
 
 
 def read_spectrometer(name: str | Path) -> Spectrometer:
@@ -58,14 +69,23 @@ def read_spectrometer(name: str | Path) -> Spectrometer:
     return _noun(Spectrometer, read_toml(path, "nmrqb/spectrometer/1"), str(path))
 
 
-def read_protocol(name: str | Path) -> Protocol:
+def read_protocol(name: str | Path, *, beside: bool = False) -> Protocol:
     """Read a protocol: a shipped name (``"asymptotic_ttss"``) or a path.
 
-    Its `register` and `spectrometer` come back as shipped names or as paths that exist.
+    Its `register` and `spectrometer` come back as shipped names or as paths that exist; with
+    `beside` they are the copies ``register.toml`` and ``spectrometer.toml`` of its own folder, as
+    a result folder holds them.
     """
     path = find_file("protocol", name)
     table = read_toml(path, "nmrqb/protocol/1")
+    if beside:
+        table |= {kind: f"{kind}.toml" for kind in ("register", "spectrometer")}
     return _protocol(table, str(path))
+
+
+def read_noun(cls: type[T], path: Path, schema: str) -> T:
+    """Read a file that holds one dataclass, such as how a thermal reference was recorded."""
+    return _noun(cls, read_toml(path, schema), str(path))
 
 
 def read_toml(path: Path, schema: str) -> dict[str, Any]:
@@ -230,8 +250,10 @@ _PROTOCOL_KEYS: dict[str, type | tuple[type, ...]] = {
     "spectrometer": str,
     "cycles": int,
     "scans": int,
+    "heating": str,
     "prepare": list,
     "cycle": list,
+    "discharge": list,
     "readout": list,
     "reference": dict,
     "sweep": dict,
@@ -270,7 +292,7 @@ def _protocol(table: dict[str, Any], file: str) -> Protocol:
                 values[kind] = _resolved(kind, values[kind], file)
             except InputError as error:
                 problems += error.problems
-    for section in ("prepare", "cycle", "readout"):
+    for section in ("prepare", "cycle", "discharge", "readout"):
         listed = table.get(section, [])
         if isinstance(listed, list):
             values[section] = _steps(section, listed, file, problems)

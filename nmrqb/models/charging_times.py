@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
 from scipy.optimize import brentq, leastsq
 
 from nmrqb.battery.charging_time import Definition
@@ -32,6 +34,10 @@ SIGNIFICANT = 1e-3
 POOR_FIT = 0.1
 #: points and length (in slowest-mode times) of the fitted curve
 _FIT_POINTS, _FIT_LENGTH = 160, 5.0
+#: valleys from which the fit starts
+_VALLEYS = 8
+#: more starts (log rate, w, phi): the valley of a curve that creeps is flatter than the map's steps
+_CREEPING = np.array([[rate, 0.3, phi] for rate in (0.0, 1.1) for phi in (-0.3, 0.3)])
 #: points of a chunk of the walk to a threshold, and the largest phase between two of them
 _CHUNK, _FINE = 128, 0.15
 #: phase (rad) beyond which fast modes count by their envelope
@@ -203,31 +209,70 @@ def fitted_time(modes: Modes) -> tuple[float, float]:
     curve = modes(times).reshape(_FIT_POINTS, -1) @ weights / 2.0 / modes.final
     x = centres / slow
 
-    def parts(p: Array) -> tuple[Array, Array, Array]:
-        rate = np.exp(np.clip(p[0], -14.0, 14.0))
-        angle = p[1] * x + p[2]
-        return rate * x, np.exp(-rate * x), angle
+    distance = 1.0 - curve
 
+    # these two are called tens of thousands of times in a scan of dephasing rates
     def residual(p: Array) -> Array:
-        _, decay, angle = parts(p)
-        return np.asarray(1.0 - decay * np.cos(angle) - curve, dtype=np.float64)
+        return np.asarray(np.exp(-_bounded_rate(p[0]) * x) * np.cos(p[1] * x + p[2]) - distance)
 
     def slope(p: Array) -> Array:
-        exponent, decay, angle = parts(p)
-        sine = decay * np.sin(angle)
-        return np.stack([exponent * decay * np.cos(angle), x * sine, sine], axis=1)
+        """Transposed Jacobian, shape (3, points)."""
+        rate = _bounded_rate(p[0])
+        angle, decay = p[1] * x + p[2], np.exp(-rate * x)
+        result = np.empty((3, len(x)))
+        result[0] = -rate * x * decay * np.cos(angle)
+        result[2] = -decay * np.sin(angle)
+        result[1] = x * result[2]
+        return result
 
-    tones = np.unique((turning * slow).round(9))
-    tones = tones[(tones > 0.0) & (tones < _FIT_POINTS / 2.0)][:3]
-    starts = [(rate, float(w)) for w in (0.0, *tones) for rate in (0.0, 1.1)]
     best, smallest = slow, np.inf
-    for rate, w in starts:
+    for start in _valleys(x, distance):
         with np.errstate(all="ignore"):  # the unused covariance may overflow
-            found = leastsq(residual, (rate, w, 0.0), Dfun=slope, maxfev=100, full_output=True)[0]
+            found = leastsq(
+                residual, start, Dfun=slope, col_deriv=True, maxfev=100, full_output=True
+            )[0]
         rms = float(np.sqrt(np.mean(residual(found) ** 2)))
         if rms < smallest:
-            best, smallest = slow * float(np.exp(-np.clip(found[0], -14.0, 14.0))), rms
+            best, smallest = slow / _bounded_rate(found[0]), rms
     return best, smallest
+
+
+def _bounded_rate(log: float) -> float:
+    return math.exp(min(max(log, -14.0), 14.0))
+
+
+def _valleys(x: Array, distance: Array) -> Array:
+    """Return (log rate, w, phi) of the deepest valleys of the fit's sum of squares.
+
+    The sum has many minima: it is mapped over rates, frequencies and phases.
+
+    Parameters
+    ----------
+    x, distance : ndarray, shape (points,)
+        Times in slowest-mode times, and what e^(-rate x) cos(w x + phi) is fitted to.
+
+    Returns
+    -------
+    ndarray, shape (starts, 3)
+    """
+    logs, phases = np.linspace(-1.5, 4.0, 12), np.linspace(-np.pi, np.pi, 24, endpoint=False)
+    # what creeps bends by less than a radian; the fastest tones are those the points resolve
+    tones = np.concatenate([0.2 * np.arange(4), np.arange(0.8, 0.8 * np.pi / (x[1] - x[0]), 0.8)])
+    decay = np.exp(-np.exp(logs)[:, None] * x)
+    angle = np.multiply.outer(tones, x)
+    turn = np.cos(angle) + 1j * np.sin(angle)
+    turned = np.exp(1j * phases)
+    # sum (e^(-r x) cos(w x + phi))^2 - 2 sum d e^(-r x) cos(w x + phi), shape (logs, tones, phases)
+    cost = (
+        np.sum(decay**2, axis=1)[:, None, None] / 2.0
+        + np.real((decay**2 @ (turn**2).T)[..., None] * turned**2) / 2.0
+        - 2.0 * np.real(((decay * distance) @ turn.T)[..., None] * turned)
+    )
+    lowest = minimum_filter(cost, size=3, mode=("nearest", "nearest", "wrap"))
+    places = np.argwhere(cost <= lowest)
+    depth = cost[tuple(places.T)]
+    r, w, f = places[np.argsort(depth)[:_VALLEYS]].T
+    return np.concatenate([np.stack([logs[r], tones[w], phases[f]], axis=1), _CREEPING])
 
 
 def scan_dephasing(

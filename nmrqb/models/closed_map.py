@@ -26,6 +26,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from nmrqb.models.exchange import exchange_transfer
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -102,7 +103,7 @@ class ClosedMap:
         match event:
             case Loop():
                 return np.linalg.matrix_power(self.of_events(event.body), event.count)
-            case Delay():
+            case Delay() | DummyPulses():
                 seconds = event.ticks * self.tick_s
                 recovery = self.register.charger.recovery
                 t1 = None if recovery is None else recovery.effective_t1_s(seconds)
@@ -111,8 +112,9 @@ class ClosedMap:
                 return self._relaxation(event.ticks * self.tick_s)
             case Pulse():
                 turned = np.eye(3)
-                which = self._which(event.nucleus)
-                turned[which, which] = math.cos(event.angle_rad)
+                if self.register.load is None or event.nucleus != self.register.load.isotope:
+                    which = self._which(event.nucleus)
+                    turned[which, which] = math.cos(event.angle_rad)
                 return turned @ self._relaxation(event.ticks * self.tick_s)
             case Inversion():
                 turned = np.eye(3)

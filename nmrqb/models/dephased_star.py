@@ -29,6 +29,7 @@ from nmrqb.models.observables import StarObservables
 from nmrqb.models.rates import Bath, Kind, StarRates
 from nmrqb.models.resonant_qubits import ResonantQubits
 from nmrqb.models.solvers import Moment, Resonant
+from nmrqb.units import FILE_CONFIG
 
 if TYPE_CHECKING:
     import qutip
@@ -85,6 +86,8 @@ class DephasedStar:
     ----------
     Purkait, Venkatesh, Watanabe, arXiv:2508.13497; Shastri et al., npj Quantum Inf. 11, 9 (2025).
     """
+
+    __pydantic_config__ = FILE_CONFIG
 
     batteries: int = 8
     coupling: float = 1.0

@@ -1,4 +1,4 @@
-"""Many batteries on one charger: what stays locked in, and where charging stops.
+"""Many batteries on one charger: what stays locked in, and where a mode becomes slow.
 
 On resonance W = E - omega (1 - r_1) for N qubits, so a_N = N (1 - W/E) = 2 (1 - r_1) at the steady
 energy E = N omega/2.  For N -> infinity in the Kac normalisation the lower end of the Dicke ladder
@@ -39,8 +39,9 @@ def locked_energy_limit(drive_over_coupling: float) -> float:
 def crossover_batteries(drive_over_coupling: float) -> float:
     """Return N_c = 4 (F/g)^2 of the Kac normalisation.
 
-    For more batteries the drive no longer turns all Dicke states: the smallest singular value,
-    and with it the charging rate, falls exponentially with N.
+    For more batteries the smallest singular value of K falls exponentially with N.  An empty
+    battery excites that mode at weak drive only; at strong drive its charging stops at four times
+    as many (`crossover.confinement_batteries`).
     """
     if not (np.isfinite(drive_over_coupling) and drive_over_coupling >= 0.0):
         raise ValueError(f"`drive_over_coupling` must be at least 0, but is {drive_over_coupling}")

@@ -1,4 +1,4 @@
-"""A protocol: preparation, a repeated cycle, read-out, at most one sweep, a thermal reference."""
+"""A protocol: preparation, a repeated cycle, a discharge, read-out, one sweep, a reference."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from nmrqb.protocol.discharge import Discharge
 from nmrqb.protocol.steps import (
     CycleStep,
+    DischargeStep,
     Echo,
     PrepareStep,
     PseudoPurePreparation,
@@ -21,6 +23,8 @@ from nmrqb.protocol.steps import (
 from nmrqb.units import FILE_CONFIG, Unit, file_key
 
 Model = Literal["charging", "recovery", "nutation", "coupling"]
+Heating = Literal["as-is", "equal"]
+HEATINGS: tuple[Heating, ...] = ("as-is", "equal")
 MODELS: tuple[Model, ...] = ("charging", "recovery", "nutation", "coupling")
 #: places in the sample that are simulated one by one
 MAX_MEMBERS = 1000
@@ -165,8 +169,9 @@ class Protocol:
     name, description : str
     register, spectrometer : str
         Names of shipped files or paths.
-    prepare, cycle, readout : tuples of steps
-        The cycle is repeated `cycles` times; the read-out ends with one FID.
+    prepare, cycle, discharge, readout : tuples of steps
+        The cycle is repeated `cycles` times, the discharge follows once; the read-out ends with
+        one FID.
     cycles, scans : int
     sweep : Sweep or None
     reference : Reference or None
@@ -175,6 +180,9 @@ class Protocol:
         What ``optimise`` is asked for.
     model : {"charging", "recovery", "nutation", "coupling"}
         What is fitted to the result.
+    heating : {"as-is", "equal"}
+        "equal": pulses far off resonance, early in the relaxation delay, give every scan the same
+        RF energy.
     """
 
     name: str
@@ -183,6 +191,7 @@ class Protocol:
     prepare: tuple[PrepareStep, ...]
     cycle: tuple[CycleStep, ...]
     readout: tuple[ReadoutStep, ...]
+    discharge: tuple[DischargeStep, ...] = ()
     cycles: int = 1
     scans: int = 1
     sweep: Sweep | None = None
@@ -190,11 +199,16 @@ class Protocol:
     simulation: Simulation = Simulation()
     target: Target | None = None
     model: Model = "charging"
+    heating: Heating = "as-is"
     description: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.cycles <= MAX_CYCLES:
             raise ValueError(f"`cycles` must be 0 to {MAX_CYCLES}, but is {self.cycles}")
+        if self.heating not in HEATINGS:
+            raise ValueError(
+                f"`heating` must be one of {', '.join(HEATINGS)}, but is {self.heating!r}"
+            )
         if not 1 <= self.scans <= 10**6:
             raise ValueError(f"`scans` must be 1 to 1000000, but is {self.scans}")
         if not self.prepare:
@@ -203,15 +217,20 @@ class Protocol:
             raise ValueError('`readout` must end with a step of kind "fid"')
         if any(isinstance(step, ReadFid) for step in self.readout[:-1]):
             raise ValueError('`readout` must hold one step of kind "fid"')
-        if self.reference is None and self.fid.target == "battery" and self.model == "charging":
+        if self.reference is None and self.fid.target != "charger" and self.model == "charging":
             raise ValueError(
                 "`reference` is missing: without a thermal reference no polarisation and no "
                 "energy can be given"
             )
-        if self.start == "pseudo-pure" and self.fid.target == "charger":
+        if self.start == "pseudo-pure" and self.fid.target != "battery":
             raise ValueError(
                 "`target` of the fid must be battery after a pseudo-pure start: energies count "
                 "from the battery's ground level"
+            )
+        if self.start == "pseudo-pure" and self.discharge:
+            raise ValueError(
+                "`discharge` needs a thermal start: its energies count from the identity level, "
+                "those of a pseudo-pure start from the ground level"
             )
         if self.fid.excitation == "none" and self.model != "nutation":
             raise ValueError(
@@ -258,6 +277,12 @@ class Protocol:
         return "pseudo-pure" if pure else "thermal"
 
     @property
+    def has_load(self) -> bool:
+        """True where a load is discharged into or read."""
+        discharged = any(isinstance(step, Discharge) for step in self.discharge)
+        return discharged or self.fid.target == "load"
+
+    @property
     def fid(self) -> ReadFid:
         """The FID of the read-out."""
         last = self.readout[-1]
@@ -293,7 +318,9 @@ class Protocol:
 
     def __str__(self) -> str:
         lines = [f"protocol {self.name}: register {self.register}, {self.spectrometer}"]
-        for section in ("prepare", "cycle", "readout"):
+        for section in ("prepare", "cycle", "discharge", "readout"):
+            if section == "discharge" and not self.discharge:
+                continue
             steps = ", ".join(type(s).KIND for s in getattr(self, section))
             times = f" x {self.cycles}" if section == "cycle" else ""
             lines.append(f"  {section}{times}: {steps or 'nothing'}")
@@ -315,7 +342,7 @@ def sweep_target(protocol: Protocol, key: str) -> tuple[str, int, str]:
         Where the key names nothing that can be swept; the message lists what can.
     """
     found: dict[str, tuple[str, int, str]] = {}
-    for section in ("prepare", "cycle"):
+    for section in ("prepare", "cycle", "discharge"):
         for position, step in enumerate(getattr(protocol, section)):
             for f in fields(step):
                 if f.name.endswith(("_s", "_hz", "_rad")) or f.name in COUNTED | {"transfer"}:

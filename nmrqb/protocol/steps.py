@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
+from nmrqb.protocol.discharge import Discharge, Store
 from nmrqb.units import FILE_CONFIG, Unit
 
 Target = Literal["battery", "charger"]
+#: what an FID may read
+Observed = Literal["battery", "charger", "load"]
 Recovery = Literal["left", "saturated", "flipped-back"]
 Inversion = Literal["auto", "ideal", "none"]
 PulseKind = Literal["hard", "composite", "adiabatic"]
@@ -302,11 +305,11 @@ class Reenergise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFid:
-    """Hard 90 degree pulse and acquisition, the other nuclei decoupled during it only.
+    """Hard 90 degree pulse and acquisition, coupled nuclei decoupled during it only.
 
     Attributes
     ----------
-    target : {"battery", "charger"}
+    target : {"battery", "charger", "load"}
     spectral_width_hz : float
     points : int
         Complex points.
@@ -322,7 +325,7 @@ class ReadFid:
 
     spectral_width_hz: Annotated[float, Unit("frequency", above=0.0, at_most=1e7)]
     points: int
-    target: Target = "battery"
+    target: Observed = "battery"
     carrier_ppm: Annotated[float, Unit("chemical shift", at_least=-1e4, at_most=1e4)] | None = None
     excitation: Literal["90", "none"] = "90"
 
@@ -346,6 +349,7 @@ CycleStep: TypeAlias = (
     | Echo
     | Saturate
 )
+DischargeStep: TypeAlias = Store | Discharge | Crush
 ReadoutStep: TypeAlias = Crush | ReadFid
 
 #: section of the file -> the kinds of step it may hold
@@ -363,5 +367,6 @@ STEP_KINDS: dict[str, tuple[type, ...]] = {
         Echo,
         Saturate,
     ),
+    "discharge": (Store, Discharge, Crush),
     "readout": (Crush, ReadFid),
 }

@@ -117,13 +117,13 @@ class SatelliteRotations:
         if euler not in self._matrices:
             size = len(self._sorted)
             columns = np.eye(size, dtype=np.complex128)
-            padded = [np.concatenate([c, np.zeros(3 * size)]) for c in columns]
-            self._matrices[euler] = np.array([self._rotated(c, euler)[:size] for c in padded])
-        return np.asarray((state.reshape(4, -1) @ self._matrices[euler]).ravel())
+            self._matrices[euler] = np.array([self._rotated(c, euler) for c in columns])
+        rows = state.reshape(-1, self.space.symmetric_dimension)
+        return np.asarray((rows @ self._matrices[euler]).ravel())
 
     def _rotated(self, state: Vector, euler: tuple[float, float, float]) -> Vector:
         alpha, beta, gamma = euler
-        parts = self._about_z(state.reshape(4, -1)[:, self._sorted], gamma)
+        parts = self._about_z(self._rows(state), gamma)
         beta = (beta + np.pi) % (2.0 * np.pi) - np.pi
         if abs(abs(beta) - np.pi) < _EXACT:
             parts = _permuted(parts, self._half)
@@ -137,6 +137,10 @@ class SatelliteRotations:
         rotated = np.empty_like(parts)
         rotated[:, self._sorted] = self._about_z(parts, alpha)
         return np.asarray(rotated.reshape(-1), dtype=np.complex128)
+
+    def _rows(self, state: Vector) -> Vector:
+        """Return the satellites' elements, one row for each operator of centre and load."""
+        return state.reshape(-1, self.space.symmetric_dimension)[:, self._sorted]
 
     def _about_z(self, parts: Vector, angle_rad: float) -> Vector:
         if angle_rad == 0.0:
@@ -155,7 +159,7 @@ class SatelliteRotations:
         result = np.zeros_like(parts)
         first = self._groups[0][0]
         result[:, :first] = parts[:, :first]
-        # of the centre's four operators those of one parity are often empty
+        # of the other spins' operators those of one parity are often empty
         filled = np.logical_or.reduceat(parts != 0.0, [g[0] for g in self._groups], axis=1)
         for row, group in zip(*np.nonzero(filled), strict=True):
             start, stop, forth, back = self._groups[group]

@@ -4,7 +4,8 @@ Equivalent satellites under collective pulses and identical local relaxation sta
 their permutations.  A symmetric operator on N spins is then a vector over the occupation numbers
 (n_1, n_z, n_+, n_-) of the four single-spin basis operators, sum n = N: C(N+3, 3) elements instead
 of 4^N (9,139 at N = 36), times 4 for the centre.  One-body superoperators M are bosonic quadratic
-forms: sum_j M_j -> sum_ab M_ab a_a^+ a_b.
+forms: sum_j M_j -> sum_ab M_ab a_a^+ a_b.  A load, one more spin coupled to the centre alone,
+breaks no permutation of the satellites: it multiplies the centre's four operators by its own four.
 
 Vectors are coefficients in the orthonormal symmetric operator basis, scaled so that the identity
 element is 1: a polarisation p of the centre is the coefficient of sigma_z, and a common satellite
@@ -55,15 +56,20 @@ class SpinRelaxation:
 class StarSpace:
     """The symmetric Liouville space of a star with `satellites` equivalent spins.
 
+    Elements are ordered by the centre's operator, then the load's, then the satellites'.
+
     Attributes
     ----------
     satellites : int
         N.
+    has_load : bool
+        True with one more spin, coupled to the centre alone.
     occupations : ndarray, shape (C(N+3, 3), 4)
         Occupation numbers of (1, z, +, -).
     """
 
     satellites: int
+    has_load: bool = False
     occupations: NDArray[np.int64] = field(init=False, repr=False)
     _index: NDArray[np.int64] = field(init=False, repr=False)
 
@@ -85,20 +91,34 @@ class StarSpace:
         return len(self.occupations)
 
     @property
-    def dimension(self) -> int:
-        """Number of elements of a state, 4 C(N+3, 3)."""
-        return 4 * self.symmetric_dimension
+    def load_operators(self) -> int:
+        """Number of the load's operators: 4, or 1 without a load."""
+        return 4 if self.has_load else 1
 
-    def position(self, center: int, z: int = 0, plus: int = 0, minus: int = 0) -> int:
+    @property
+    def dimension(self) -> int:
+        """Number of elements of a state, 4 C(N+3, 3), and 4 times that with a load."""
+        return 4 * self.load_operators * self.symmetric_dimension
+
+    def position(
+        self, center: int, z: int = 0, plus: int = 0, minus: int = 0, load: int = op.ONE
+    ) -> int:
         """Return the index of centre operator `center` times the symmetric satellite operator."""
-        return int(center * self.symmetric_dimension + self._index[z, plus, minus])
+        pair = center * self.load_operators + load
+        return int(pair * self.symmetric_dimension + self._index[z, plus, minus])
 
     @property
     def orders(self) -> NDArray[np.int64]:
-        """Coherence orders of every element, shape (dimension, 2): centre, satellites."""
+        """Coherence orders of every element: centre, satellites and, with a load, the load.
+
+        Shape (dimension, 2), or (dimension, 3) with a load.
+        """
         satellite = self.occupations[:, op.PLUS] - self.occupations[:, op.MINUS]
-        center = np.repeat(op.ORDERS, self.symmetric_dimension)
-        return np.stack([center, np.tile(satellite, 4)], axis=1)
+        loads, n = self.load_operators, self.symmetric_dimension
+        columns = [np.repeat(op.ORDERS, loads * n), np.tile(satellite, 4 * loads)]
+        if self.has_load:
+            columns.append(np.tile(np.repeat(op.ORDERS, n), 4))
+        return np.stack(columns, axis=1)
 
     def collective(self, matrix: ComplexMatrix) -> sp.csr_array:
         """Return sum_j M_j over the satellites: sum_ab M_ab a_a^+ a_b, shape (D, D)."""
@@ -128,22 +148,38 @@ class StarSpace:
 
     def on_center(self, matrix: ComplexMatrix) -> sp.csr_array:
         """Return a superoperator of the central spin on the whole space."""
-        return sp.csr_array(sp.kron(sp.csr_array(matrix), sp.eye_array(self.symmetric_dimension)))
+        rest = sp.eye_array(self.load_operators * self.symmetric_dimension)
+        return sp.csr_array(sp.kron(sp.csr_array(matrix), rest))
 
     def on_satellites(self, matrix: ComplexMatrix) -> sp.csr_array:
         """Return sum_j M_j on the whole space."""
-        return sp.csr_array(sp.kron(sp.eye_array(4), self.collective(matrix)))
+        return sp.csr_array(sp.kron(sp.eye_array(4 * self.load_operators), self.collective(matrix)))
+
+    def on_load(self, matrix: ComplexMatrix) -> sp.csr_array:
+        """Return a superoperator of the load on the whole space."""
+        return self.with_load(np.eye(4, dtype=np.complex128), matrix)
 
     def product(self, center: ComplexMatrix, satellite: ComplexMatrix) -> sp.csr_array:
         """Return (centre superoperator) times (collective satellite superoperator)."""
-        return sp.csr_array(sp.kron(sp.csr_array(center), self.collective(satellite)))
+        both = sp.kron(sp.csr_array(center), sp.eye_array(self.load_operators))
+        return sp.csr_array(sp.kron(both, self.collective(satellite)))
 
-    def commutator(self, terms: list[tuple[complex, ComplexMatrix, ComplexMatrix]]) -> sp.csr_array:
-        """Return rho -> -i [H, rho] for H = sum of c A_centre (sum_j B_j)."""
+    def with_load(self, center: ComplexMatrix, load: ComplexMatrix) -> sp.csr_array:
+        """Return (centre superoperator) times (load superoperator)."""
+        if not self.has_load:
+            raise ValueError("this star has no load")
+        both = sp.kron(sp.csr_array(center), sp.csr_array(load))
+        return sp.csr_array(sp.kron(both, sp.eye_array(self.symmetric_dimension)))
+
+    def commutator(
+        self, terms: list[tuple[complex, ComplexMatrix, ComplexMatrix]], *, load: bool = False
+    ) -> sp.csr_array:
+        """Return rho -> -i [H, rho], H = sum of c A_centre (sum_j B_j), or of c A_centre B_load."""
+        product = self.with_load if load else self.product
         total = sp.csr_array((self.dimension, self.dimension), dtype=np.complex128)
         for c, a, b in terms:
-            total = total - 1j * c * self.product(op.left(a), op.left(b))
-            total = total + 1j * c * self.product(op.right(a), op.right(b))
+            total = total - 1j * c * product(op.left(a), op.left(b))
+            total = total + 1j * c * product(op.right(a), op.right(b))
         total.eliminate_zeros()
         return total
 
@@ -264,13 +300,13 @@ class StarSpace:
 
     def precession(self, center_rad_per_s: float, satellite_rad_per_s: float) -> Array:
         """Return the frequency of every element in rad/s, shape (dimension,), for offsets."""
-        frequency = self.orders @ np.array([center_rad_per_s, satellite_rad_per_s])
+        frequency = self.orders[:, :2] @ np.array([center_rad_per_s, satellite_rad_per_s])
         return np.asarray(frequency, dtype=np.float64)
 
     def state(
-        self, center: float, satellite: float, equilibrium: Equilibrium
+        self, center: float, satellite: float, equilibrium: Equilibrium, load: float = 0.0
     ) -> NDArray[np.complex128]:
-        """Return the state of polarisations `center` and `satellite`, shape (dimension,).
+        """Return the state of polarisations `center`, `satellite`, `load`, shape (dimension,).
 
         "exact": the product state (absolute polarisations); "linear": identity plus the
         first-order deviation (polarisations in units of eps).
@@ -281,11 +317,16 @@ class StarSpace:
             vector[self.position(op.ONE)] = 1.0
             vector[self.position(op.Z)] = center
             vector[self.position(op.ONE, z=1)] = satellite * np.sqrt(n)
+            if self.has_load:
+                vector[self.position(op.ONE, load=op.Z)] = load
             return vector
         weight = 1.0  # sqrt(C(n, k)) p^k by recursion: no factorial overflows
         for k in range(n + 1):
             vector[self.position(op.ONE, z=k)] = weight
             vector[self.position(op.Z, z=k)] = weight * center
+            if self.has_load:
+                vector[self.position(op.ONE, z=k, load=op.Z)] = weight * load
+                vector[self.position(op.Z, z=k, load=op.Z)] = weight * center * load
             weight *= satellite * np.sqrt((n - k) / (k + 1.0))
         return vector
 
@@ -304,6 +345,12 @@ class StarSpace:
         z = state[self.position(op.ONE, z=1)] * scale
         return float(plus.real), float(-plus.imag), float(z.real)
 
+    def bloch_load(self, state: NDArray[np.complex128]) -> tuple[float, float, float]:
+        """Return <sigma_x>, <sigma_y>, <sigma_z> of the load."""
+        plus = state[self.position(op.ONE, load=op.PLUS)] * np.sqrt(2.0)
+        z = state[self.position(op.ONE, load=op.Z)]
+        return float(plus.real), float(-plus.imag), float(z.real)
+
     def crush(
         self,
         state: NDArray[np.complex128],
@@ -314,8 +361,8 @@ class StarSpace:
 
         `only` restricts it to the order of one species (an RF field of unknown phase).
 
-        Only elements of order zero of the centre AND of the satellites remain: the nuclei precess
-        at different rates in a gradient, so heteronuclear zero-quantum coherence dies.  The
+        Only elements of order zero of every nucleus remain: the nuclei precess at different rates
+        in a gradient, so heteronuclear zero-quantum coherence dies.  The
         homonuclear zero-quantum order between satellites survives, as it does in the sample.
         """
         orders = self.orders if only == "both" else self.orders[:, [int(only == "satellite")]]
@@ -326,8 +373,9 @@ class StarSpace:
     def only_without(self, on: Literal["center", "satellite"]) -> NDArray[np.bool_]:
         """Return where an element holds no operator of a species, shape (dimension,)."""
         if on == "satellite":
-            return np.tile(self.occupations[:, op.ONE] == self.satellites, 4)
-        return np.repeat(np.arange(4) == op.ONE, self.symmetric_dimension)
+            empty = self.occupations[:, op.ONE] == self.satellites
+            return np.tile(empty, 4 * self.load_operators)
+        return np.repeat(np.arange(4) == op.ONE, self.load_operators * self.symmetric_dimension)
 
     def without(self, on: Literal["center", "satellite"], generator: sp.csr_array) -> sp.csr_array:
         """Return a generator restricted to operators without spins of one species.

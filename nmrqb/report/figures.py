@@ -87,9 +87,11 @@ def draw_curve(curve: ChargingCurve, ax: Axes, *, label: str | None = None) -> N
 
 
 def draw_polarisation(result: SimulatedSequence, ax: Axes) -> None:
-    """Draw the polarisations of battery and charger against time."""
+    """Draw the polarisations of battery, charger and load against time."""
     ax.plot(result.times_s, result.battery_z, ".-", color=BLUE, label="battery")
     ax.plot(result.times_s, result.charger_z, ".-", color=ORANGE, label="charger")
+    if result.load_z is not None:
+        ax.plot(result.times_s, result.load_z, ".-", color=GREEN, label="load")
     ax.axhline(0.0, color=GREY, linewidth=0.6)
     ax.set_xlabel("time from the start of the scan (s)")
     ax.set_ylabel("polarisation $2\\langle S_z\\rangle$ (eps, spin label)")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmrqb.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -15,6 +16,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     PhaseFlip,
     PseudoPure,
@@ -52,7 +54,7 @@ def nuclei_of(event: Event) -> tuple[str, ...]:
     match event:
         case Acquire():
             return (event.nucleus, *event.decoupled)
-        case Pulse() | Inversion() | Saturation() | PhaseFlip():
+        case Pulse() | Inversion() | Saturation() | PhaseFlip() | DummyPulses():
             return (event.nucleus,)
         case SimultaneousPulses():
             return tuple(pulse.nucleus for pulse in event.pulses)
@@ -127,6 +129,10 @@ class _Pen:
             case Saturation():
                 self._field(event.nucleus, x, 1.3, f"saturate\n{short_time(seconds)}")
                 return 1.3
+            case DummyPulses():
+                khz = f"{event.offset_hz / 1e3:.3g} kHz off"
+                self._field(event.nucleus, x, 1.3, f"{event.count} dummies\n{khz}")
+                return 1.3
             case SpinLock():
                 for isotope in event.nuclei:
                     words = f"lock {event.nutation_hz:g} Hz\n{short_time(seconds)}"
@@ -135,6 +141,10 @@ class _Pen:
             case Exchange():
                 self._box(x, 1.3, f"ideal XY\n{short_time(seconds)}")
                 return 1.3
+            case LoadExchange():
+                words = f"ideal {event.quanta} quanta\nwith the load, {short_time(seconds)}"
+                self._box(x, 2.0, words)
+                return 2.0
             case DrivenExchange():
                 words = (
                     f"ideal XY, drive {event.nutation_hz:g} Hz\ndephasing "

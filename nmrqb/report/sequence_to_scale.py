@@ -16,6 +16,7 @@ import numpy as np
 
 from nmrqb.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 from nmrqb.report.sequence_figure import draw_sequence, nuclei_of, short_time
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -43,6 +44,7 @@ _NAMES: dict[type, str] = {
     Saturation: "saturate",
     SpinLock: "spin lock",
     Inversion: "inversion",
+    DummyPulses: "dummy pulses",
 }
 
 
@@ -87,7 +89,7 @@ def draw_sequence_to_scale(sequence: PulseSequence, ax: Axes) -> None:
         )
     pen.scale_bar(x, unbroken)
     ax.set_xlim(-0.02 * x, 1.02 * x)
-    ax.set_ylim(-1.15, pen.top + 1.1)
+    ax.set_ylim(-1.15, pen.top + 1.3)
     ax.axis("off")
 
 
@@ -133,6 +135,8 @@ class _Pen:
     def __init__(self, ax: Axes, rows: dict[str, int], tick_s: float) -> None:
         self.ax, self.rows, self.tick_s = ax, rows, tick_s
         self.top = max(rows.values(), default=0)
+        #: loops that ended at each place so far: nested ones write their counts above each other
+        self.ended: dict[float, int] = {}
 
     def bracket(self, mark: _Mark, x: float, whole: float) -> None:
         inward = mark.side * 0.006 * whole
@@ -143,9 +147,10 @@ class _Pen:
             linewidth=1.2,
         )
         if mark.side < 0:
-            self.ax.annotate(
-                f"x {mark.count}", (x, self.top + 0.85), color=VERMILION, fontsize=9, ha="right"
-            )
+            inner = self.ended.get(x, 0)
+            self.ended[x] = inner + 1
+            y = self.top + 0.85 + 0.22 * inner
+            self.ax.annotate(f"x {mark.count}", (x, y), color=VERMILION, fontsize=9, ha="right")
 
     def event(self, event: Event, x: float, width: float, *, broken: bool) -> None:
         """Draw one event from x on; a broken one is `width` wide however long it is."""
@@ -161,7 +166,7 @@ class _Pen:
             case SpinLock():
                 for isotope in event.nuclei:
                     self._block(isotope, x, width, ORANGE)
-            case Saturation():
+            case Saturation() | DummyPulses():
                 self._block(event.nucleus, x, width, ORANGE, height=0.3)
             case Crusher():
                 arch = np.linspace(0.0, np.pi, 40)

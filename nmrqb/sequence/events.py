@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.units import format_quantity
 
 
@@ -220,6 +221,22 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadExchange:
+    """Ideal (effective) exchange between the centre and the load; simulation only.
+
+    H = pi J (S+ L- + S- L+) for `quanta` "zero", pi J (S+ L+ + S- L-) for "double"; `relaxes` as in
+    Exchange.
+    """
+
+    ticks: int
+    quanta: Literal["zero", "double"]
+    relaxes: bool
+
+    def __post_init__(self) -> None:
+        _check_ticks("ticks", self.ticks, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acquire:
     """Detection of `nucleus`: `points` complex points, the other nuclei decoupled meanwhile."""
 
@@ -282,6 +299,11 @@ class Segment:
             raise ValueError("`action` must be four finite numbers")
 
     @property
+    def is_transfer(self) -> bool:
+        """True where it moves polarisation between centre and satellites."""
+        return self.action[1] != 0.0 or self.action[2] != 0.0
+
+    @property
     def ticks(self) -> int:
         """Length of all events."""
         return sum(event.ticks for event in self.body)
@@ -294,7 +316,9 @@ Event: TypeAlias = (
     | Inversion
     | Crusher
     | Saturation
+    | DummyPulses
     | Exchange
+    | LoadExchange
     | SpinLock
     | PhaseFlip
     | PseudoPure
@@ -303,6 +327,26 @@ Event: TypeAlias = (
     | Loop
     | Segment
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Events of one scan that belong together for the experimenter; perhaps none.
+
+    Attributes
+    ----------
+    name : str
+        "prepare", "charge", the kind of a step of the discharge, or "read".
+    events : tuple of events
+    """
+
+    name: str
+    events: tuple[Event, ...]
+
+    @property
+    def ticks(self) -> int:
+        """Length of all events."""
+        return sum(event.ticks for event in self.events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,6 +432,11 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
                 lines.append(f"{indent}crusher gradient {length}{rest}")
             case Saturation():
                 lines.append(f"{indent}saturation of {event.nucleus} {length}")
+            case DummyPulses():
+                lines.append(
+                    f"{indent}{event.count} dummy pulses on {event.nucleus}, "
+                    f"{event.offset_hz:.6g} Hz off resonance, {length}"
+                )
             case SpinLock():
                 lines.append(
                     f"{indent}spin lock of {' and '.join(event.nuclei)} at "
@@ -410,6 +459,12 @@ def _lines(events: tuple[Event, ...], tick_s: float, indent: str) -> list[str]:
             case Exchange():
                 relaxation = "with" if event.relaxes else "without"
                 lines.append(f"{indent}ideal XY exchange {length}, {relaxation} relaxation")
+            case LoadExchange():
+                relaxation = "with" if event.relaxes else "without"
+                lines.append(
+                    f"{indent}ideal {event.quanta}-quantum exchange with the load {length}, "
+                    f"{relaxation} relaxation"
+                )
             case Acquire():
                 others = ", ".join(event.decoupled) or "nothing"
                 lines.append(

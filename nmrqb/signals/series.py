@@ -64,6 +64,8 @@ class Series:
     scans : ndarray of int, shape (rows,)
     gain : float
         Receiver gain, common to all rows.
+    stored_exponent : int
+        `fids` times 2^this are what was received (NC of Bruker): for comparing data sets.
     reference_row : int or None
         The row that holds the thermal reference.
     unphased_rows : tuple of int
@@ -89,6 +91,7 @@ class Series:
     axis: Axis
     scans: NDArray[np.int64]
     gain: float = 1.0
+    stored_exponent: int = 0
     dead_time_s: float = 0.0
     reference_row: int | None = None
     unphased_rows: tuple[int, ...] = ()

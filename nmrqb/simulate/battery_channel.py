@@ -41,12 +41,17 @@ class OneBattery:
     Attributes
     ----------
     register : SpinRegister
-        With a central battery, or with one satellite.
+        With a central battery, or with one satellite; without a load.
     """
 
     register: SpinRegister
 
     def __post_init__(self) -> None:
+        if self.register.load is not None:
+            raise ValueError(
+                "the channel of a battery is that of battery and chargers, but register "
+                f"{self.register.name!r} has a load besides: leave its [load] out"
+            )
         if not self._is_central and self.register.satellites != 1:
             raise ValueError(
                 f"the channel of a battery needs one battery, but register {self.register.name!r} "

@@ -15,6 +15,7 @@ from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Vector
 from nmrqb.quantum.rotation import SatelliteRotations, effective_rotation
 from nmrqb.quantum.star import Equilibrium, StarSpace
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Crusher,
     Delay,
@@ -22,6 +23,7 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
     PhaseFlip,
     PseudoPure,
@@ -48,6 +50,8 @@ class Conditions:
         RF field of each channel over the calibrated one.
     offset_center_hz, offset_satellite_hz : float
         Offsets from the carriers.
+
+    A load sees its calibrated field on its carrier.
     """
 
     b1_center: float = 1.0
@@ -93,7 +97,7 @@ class StarDynamics:
     )
 
     def __post_init__(self) -> None:
-        self.space = StarSpace(self.register.satellites)
+        self.space = StarSpace(self.register.satellites, self.register.load is not None)
         self.generators = StarGenerators(
             self.register, self.space, self.equilibrium, self.polarisation, self.relaxes
         )
@@ -102,12 +106,15 @@ class StarDynamics:
     def thermal_state(self) -> Vector:
         """Return the state of full thermal equilibrium."""
         center, satellite = self.generators.equilibria()
-        return self.space.state(center, satellite, self.equilibrium)
+        load = self.generators.load_equilibrium
+        return self.space.state(center, satellite, self.equilibrium, load)
 
     def bloch(self, state: Vector, isotope: str) -> tuple[float, float, float]:
         """Return the Bloch vector of one spin of a species."""
         if isotope == self.register.center.isotope:
             return self.space.bloch_center(state)
+        if self.register.load is not None and isotope == self.register.load.isotope:
+            return self.space.bloch_load(state)
         return self.space.bloch_satellite(state)
 
     def apply(self, events: tuple[Event, ...], state: Vector, tick_s: float) -> Vector:
@@ -119,7 +126,7 @@ class StarDynamics:
         for event in _flat(events, opened=not self.quiet_segments):
             seconds = event.ticks * tick_s
             match event:
-                case Delay() if self.register.charger.recovery is None:
+                case Delay() | DummyPulses() if self.register.charger.recovery is None:
                     pending = pending.longer(seconds, seconds)
                 case Pulse():
                     state, pending = self._pulsed(state, pending, (event,), tick_s)
@@ -131,8 +138,7 @@ class StarDynamics:
                     pending = _Pending(seconds, seconds)
                 case PhaseFlip():
                     state, pending = self._settled(state, pending), _Pending()
-                    which = int(event.nucleus != self.register.center.isotope)
-                    odd = self._orders[:, which] % 2 != 0
+                    odd = self._orders[:, self._isotopes().index(event.nucleus)] % 2 != 0
                     state = np.where(odd, (1.0 - 2.0 * event.probability) * state, state)
                 case Inversion():
                     state = self._settled(state, pending.longer(seconds / 2.0, seconds / 2.0))
@@ -146,16 +152,20 @@ class StarDynamics:
     def _alone(self, event: Event, state: Vector, seconds: float) -> Vector:
         """Return the state after an event that has a generator of its own."""
         match event:
-            case Delay():
+            case Delay() | DummyPulses():
                 recovery = self.register.charger.recovery
                 assert recovery is not None
                 measured = ("free", recovery.effective_t1_s(seconds))
-                return self._precessed(self._propagate(measured, state, seconds), seconds)
+                return self._precessed(self.propagate(measured, state, seconds), seconds)
             case Exchange():
                 kind = "exchange+relaxation" if event.relaxes else "exchange"
-                return self._propagate(kind, state, seconds)
+                return self.propagate(kind, state, seconds)
+            case LoadExchange():
+                return self.propagate(
+                    ("load exchange", event.quanta, event.relaxes), state, seconds
+                )
             case DrivenExchange():
-                return self._propagate(
+                return self.propagate(
                     ("driven", event.nutation_hz, event.dephasing_per_s, event.relaxes),
                     state,
                     seconds,
@@ -170,7 +180,7 @@ class StarDynamics:
                     self._quiet = replace(self, relaxes=False, quiet_segments=False)
                 return self._quiet.apply(event.body, state, seconds / event.ticks)
             case PseudoPure():
-                pure = self.space.state(event.sign, event.sign, "exact")
+                pure = self.space.state(event.sign, event.sign, "exact", event.sign)
                 # without the identity no thermal polarisation grows: it cancels in the difference
                 pure[self.space.position(op.ONE)] = 0.0
                 return pure
@@ -180,7 +190,7 @@ class StarDynamics:
     def _settled(self, state: Vector, pending: _Pending) -> Vector:
         """Return the state after the pending free evolution."""
         if pending.coupled_s:
-            state = self._propagate("free", state, pending.coupled_s)
+            state = self.propagate("free", state, pending.coupled_s)
         return self._precessed(state, pending.offset_s)
 
     def _precessed(self, state: Vector, seconds: float) -> Vector:
@@ -188,7 +198,7 @@ class StarDynamics:
         if not seconds or (c.offset_center_hz == 0.0 and c.offset_satellite_hz == 0.0):
             return state
         offsets = 2.0 * np.pi * np.array([c.offset_center_hz, c.offset_satellite_hz])
-        return np.asarray(state * np.exp(-1j * seconds * (self._orders @ offsets)))
+        return np.asarray(state * np.exp(-1j * seconds * (self._orders[:, :2] @ offsets)))
 
     def _pulsed(
         self, state: Vector, pending: _Pending, pulses: tuple[Pulse, ...], tick_s: float
@@ -244,7 +254,7 @@ class StarDynamics:
             state = self._settled(state, pending.longer(part / 6.0, 0.0))
             for rotation in rotations:
                 state = rotation(state)
-            state = self._propagate("free", state, 4.0 * part / 6.0)
+            state = self.propagate("free", state, 4.0 * part / 6.0)
             for rotation in rotations:
                 state = rotation(state)
             pending = _Pending(part / 6.0, 0.0)
@@ -252,19 +262,20 @@ class StarDynamics:
 
     def _offset_hz(self, isotope: str) -> float:
         c = self.conditions
-        central = isotope == self.register.center.isotope
-        return c.offset_center_hz if central else c.offset_satellite_hz
+        where = self._isotopes().index(isotope)
+        return (c.offset_center_hz, c.offset_satellite_hz, 0.0)[where]
 
-    def _isotopes(self) -> tuple[str, str]:
-        return self.register.center.isotope, self.register.satellite.isotope
+    def _isotopes(self) -> tuple[str, ...]:
+        """Return the isotopes of centre, satellites and load, in the order of the orders."""
+        return tuple(spin.isotope for spin in self.register.spins)
 
     def _turn(
         self, isotope: str, angle_rad: float, phase_rad: float, precession_rad: float
     ) -> Callable[[Vector], Vector]:
         """Return the rotation by a nominal angle and a precession, in this RF field."""
         self.register.species(isotope)
-        central = isotope == self.register.center.isotope
-        scale = self.conditions.b1_center if central else self.conditions.b1_satellite
+        c = self.conditions
+        scale = (c.b1_center, c.b1_satellite, 1.0)[self._isotopes().index(isotope)]
         return self._rotation(
             isotope, effective_rotation(scale * angle_rad, phase_rad, precession_rad)
         )
@@ -275,6 +286,9 @@ class StarDynamics:
         if isotope == self.register.center.isotope:
             matrix = self._center_rotation(euler)
             return lambda v: np.asarray((matrix @ v.reshape(4, -1)).ravel())
+        if isotope != self.register.satellite.isotope:
+            of_load = op.euler_rotation(euler)
+            return lambda v: np.asarray((of_load @ v.reshape(4, 4, -1)).ravel())
         if self._rotations is None:
             self._rotations = SatelliteRotations(self.space)
         rotations = self._rotations
@@ -304,7 +318,7 @@ class StarDynamics:
         back = effective_rotation(-np.pi / 2.0, event.phase_rad + np.pi / 2.0)
         for isotope in event.nuclei:
             state = self._rotation(isotope, back)(state)
-        state = self._propagate(("lock", mismatch_hz), state, seconds)
+        state = self.propagate(("lock", mismatch_hz), state, seconds)
         for isotope in event.nuclei:
             state = self._rotation(isotope, tilt)(state)
         return state
@@ -314,10 +328,11 @@ class StarDynamics:
         on: Literal["center", "satellite"] = "center" if central else "satellite"
         alone = self.space.only_without(on)
         return self._precessed(
-            self._propagate(("saturation", on), np.where(alone, state, 0.0), seconds), seconds
+            self.propagate(("saturation", on), np.where(alone, state, 0.0), seconds), seconds
         )
 
-    def _propagate(self, kind: object, state: Vector, seconds: float) -> Vector:
+    def propagate(self, kind: object, state: Vector, seconds: float) -> Vector:
+        """Return the state after a generator of `kind` (StarGenerators) has acted for a time."""
         return self.generators.of(kind).propagate(state, seconds)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmrqb.quantum import operators as op
+from nmrqb.quantum.load import load_coupling, load_exchange, load_relaxation
 from nmrqb.quantum.propagation import Generator
 from nmrqb.quantum.star import Equilibrium, SpinRelaxation, StarSpace
 from nmrqb.spins.register import SpinRegister
@@ -44,8 +45,11 @@ class StarGenerators:
     def of(self, kind: object) -> Generator:
         """Return the generator of a kind.
 
-        Kinds: "free", ("free", charger T1), "exchange", "exchange+relaxation", ("driven", nutation
-        in Hz, dephasing in 1/s, relaxes), ("lock", mismatch in Hz), ("saturation", species).
+        Kinds: "free", ("free", charger T1), "relaxation", "exchange", "exchange+relaxation",
+        ("driven", nutation in Hz, dephasing in 1/s, relaxes), ("lock", mismatch in Hz),
+        ("saturation", species), ("load exchange", quanta, relaxes).  Where there is a load, the
+        effective Hamiltonians leave its weak coupling out, as sequences that make them refocus it;
+        free evolution has it.
         """
         if kind not in self._kept:
             self._kept[kind] = Generator(self.matrix(kind))
@@ -56,9 +60,11 @@ class StarGenerators:
         coupling, space = self.register.coupling_hz.value, self.space
         match kind:
             case "free":
-                return sp.csr_array(space.weak_coupling(coupling) + self._relaxation())
+                return sp.csr_array(self._weak_couplings() + self._relaxation())
             case ("free", float(charger_t1_s)):
-                return sp.csr_array(space.weak_coupling(coupling) + self._relaxation(charger_t1_s))
+                return sp.csr_array(self._weak_couplings() + self._relaxation(charger_t1_s))
+            case "relaxation":
+                return self._relaxation()
             case "exchange":
                 return space.exchange(coupling)
             case "exchange+relaxation":
@@ -75,6 +81,10 @@ class StarGenerators:
                     space.on_center(dephasing) if central else space.on_satellites(dephasing)
                 )
                 return sp.csr_array(total + self._relaxation() if relaxes else total)
+            case ("load exchange", ("zero" | "double") as quanta, bool(relaxes)):
+                assert self.register.load is not None
+                exchange = load_exchange(space, self.register.load.coupling_hz.value, quanta)
+                return sp.csr_array(exchange + self._relaxation()) if relaxes else exchange
             case ("saturation", ("center" | "satellite") as on):
                 return space.without(on, self.of("free").matrix)
             case ("lock", float(mismatch_hz)):
@@ -89,9 +99,25 @@ class StarGenerators:
         space = self.space
         if not self.relaxes:
             return sp.csr_array((space.dimension, space.dimension), dtype=np.complex128)
-        return space.relaxation(
+        total = space.relaxation(
             *self.relaxations(charger_t1_s), self.equilibrium, self.register.pair_rate_per_s
         )
+        return sp.csr_array(total + self._load_relaxation()) if space.has_load else total
+
+    def _weak_couplings(self) -> sp.csr_array:
+        total = self.space.weak_coupling(self.register.coupling_hz.value)
+        load = self.register.load
+        if load is None:
+            return total
+        return sp.csr_array(total + load_coupling(self.space, load.coupling_hz.value))
+
+    def _load_relaxation(self) -> sp.csr_array:
+        load = self.register.load
+        assert load is not None
+        spin = SpinRelaxation(
+            t1_s=load.t1_s.value, t2_s=load.t2_s.value, equilibrium=self.load_equilibrium
+        )
+        return load_relaxation(self.space, spin, self.equilibrium)
 
     def _lock_relaxation(self) -> sp.csr_array:
         """Return T1rho along the lock and the mean of 1/T1 and 1/T2 across it; no equilibrium."""
@@ -106,7 +132,14 @@ class StarGenerators:
             )
             for species in (self.register.center, self.register.satellite)
         )
-        return space.relaxation(center, satellite, self.equilibrium)
+        total = space.relaxation(center, satellite, self.equilibrium)
+        return sp.csr_array(total + self._load_relaxation()) if space.has_load else total
+
+    @property
+    def load_equilibrium(self) -> float:
+        """Equilibrium polarisation of the load; 0 without one."""
+        scale = self.polarisation if self.equilibrium == "exact" else 1.0
+        return scale * self.register.load_equilibrium
 
     def equilibria(self) -> tuple[float, float]:
         """Return the equilibrium polarisations of centre and satellites."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class SimulatedSequence:
         runs once counts as its body.
     battery_z, charger_z : ndarray, shape (checkpoints,)
         Per spin.
+    load_z : ndarray, shape (checkpoints,), or None
+        None without a load.
     detected : tuple (x, y, z) or None
         Bloch vector of one detected spin at the start of the acquisition.
     detected_nucleus : str or None
@@ -52,6 +55,14 @@ class SimulatedSequence:
     detected: tuple[float, float, float] | None
     detected_nucleus: str | None
     engine: str
+    load_z: Array | None = None
+
+    def polarisation(self, role: Literal["battery", "charger", "load"]) -> Array:
+        """Return the polarisation of a role at the checkpoints; ValueError without a load."""
+        found = {"battery": self.battery_z, "charger": self.charger_z, "load": self.load_z}[role]
+        if found is None:
+            raise ValueError("the register has no load")
+        return found
 
     def __str__(self) -> str:
         text = (
@@ -145,15 +156,17 @@ class StarSimulator:
             detected=detected,
             detected_nucleus=nucleus,
             engine=self.engine,
+            load_z=np.array(history.load) if history.load else None,
         )
 
     @property
     def engine(self) -> str:
         """The engine, its equilibrium and the size of the problem so far."""
         size, largest = self.dynamics.space.dimension, self.dynamics.generators.largest_block
+        load = "" if self.register.load is None else " + 1"
         return (
-            f"symmetric engine ({self.equilibrium} equilibrium), 1 + {self.register.satellites} "
-            f"spins, {size} elements, largest block {largest}"
+            f"symmetric engine ({self.equilibrium} equilibrium), "
+            f"1 + {self.register.satellites}{load} spins, {size} elements, largest block {largest}"
         )
 
     def fixed_point(self, body: tuple[Event, ...], tick_s: float) -> float:
@@ -213,14 +226,20 @@ class StarSimulator:
         Shape (2, 3), for uncorrelated spins and to first order in eps: column k < 2 is the result
         of polarisation 1 of species k alone, column 2 what relaxation adds.
         """
+        return self.transfer_of((event,), tick_s)
+
+    def transfer_of(self, events: tuple[Event, ...], tick_s: float) -> Array:
+        """Return what `events`, with nothing crushed between them, do (see `transfer`)."""
         added, *results = (
-            self._z_after(event, start, tick_s) for start in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+            self._z_after(events, start, tick_s) for start in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
         )
         return np.array([*(z - added for z in results), added]).T
 
-    def _z_after(self, event: Event, start: tuple[float, float], tick_s: float) -> Array:
+    def _z_after(
+        self, events: tuple[Event, ...], start: tuple[float, float], tick_s: float
+    ) -> Array:
         space = self.dynamics.space
-        state = self.dynamics.apply((event,), space.state(*start, "linear"), tick_s)
+        state = self.dynamics.apply(events, space.state(*start, "linear"), tick_s)
         state = space.crush(state)
         return np.array([space.bloch_center(state)[2], space.bloch_satellite(state)[2]])
 
@@ -258,12 +277,15 @@ class _History:
         self.times: list[float] = []
         self.battery: list[float] = []
         self.charger: list[float] = []
+        self.load: list[float] = []
 
     def record(self, time_s: float, state: Vector) -> None:
         register = self.simulator.register
         self.times.append(time_s)
         self.battery.append(self.simulator.dynamics.bloch(state, register.battery.isotope)[2])
         self.charger.append(self.simulator.dynamics.bloch(state, register.charger.isotope)[2])
+        if register.load is not None:
+            self.load.append(self.simulator.dynamics.bloch(state, register.load.isotope)[2])
 
 
 def simulate_sequence(

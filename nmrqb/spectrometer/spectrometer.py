@@ -161,6 +161,8 @@ class Spectrometer:
         Strength of a crusher and of the full gradient.
     maximum_gradient_duty : float or None
         Largest share of one scan with a gradient.
+    maximum_phase_list : int
+        Entries of one phase list or real-time table; 8192 is a cautious choice, not a vendor's.
     maximum_loop_count, maximum_events : int or None
         Largest count of a hardware loop; most events of one scan, loops not unrolled.
     """
@@ -182,6 +184,7 @@ class Spectrometer:
     crusher_gradient_tesla_per_m: Annotated[float, Unit("field gradient", above=0.0)] | None = None
     maximum_gradient_tesla_per_m: Annotated[float, Unit("field gradient", above=0.0)] | None = None
     maximum_gradient_duty: float | None = None
+    maximum_phase_list: int = 8192
     maximum_loop_count: int | None = None
     maximum_events: int | None = None
     description: str = ""
@@ -192,8 +195,9 @@ class Spectrometer:
         listed = [c.nucleus for c in self.channels]
         if len(set(listed)) != len(listed):
             raise ValueError(f"`channels` must name each nucleus once, but names {listed}")
-        if self.maximum_points < 1 or self.maximum_list < 1:
-            raise ValueError("`maximum_points` and `maximum_list` must be at least 1")
+        for name in ("maximum_points", "maximum_list", "maximum_phase_list"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}")
         if not 0.0 <= self.crusher_residual <= 0.5:
             raise ValueError(f"`crusher_residual` must be 0 to 0.5, but is {self.crusher_residual}")
         duty = self.maximum_gradient_duty

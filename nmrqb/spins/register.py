@@ -1,11 +1,11 @@
-"""The star-topology register: one central spin, N equivalent satellites, battery and charger."""
+"""The star-topology register: one central spin, N equivalent satellites, perhaps a load."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from nmrqb.spins.nuclei import AVOGADRO, PLANCK, Nucleus, nucleus
 from nmrqb.spins.recovery import Recovery
@@ -17,6 +17,10 @@ Role = Literal["battery", "charger"]
 MAX_SATELLITES = 200
 #: A state that pulses and drives have filled costs N^4: 64 satellites ten times as much as 36.
 MAX_PULSED_SATELLITES = 64
+#: T1 to "fully relaxed": the deviation has fallen to e^-5 = 0.7 %
+FULL_RELAXATION = 5.0
+#: A load makes every state four times as large.
+MAX_SATELLITES_WITH_LOAD = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,36 +79,28 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Species:
-    """One kind of spin of the register with its relaxation.
+class Spin:
+    """What every spin of a register has: a nucleus, relaxation times, a line.
 
     Attributes
     ----------
     isotope : str
         A spin-1/2 isotope of the nuclei table.
-    role : {"battery", "charger"}
     t1_s, t2_s : Measured
         Longitudinal and transverse relaxation times of one spin, T2 <= 2 T1.
     t2_star_s : Measured
         Decay of the free induction decay, T2* <= T2: the line width is 1/(pi T2*).
     shift_ppm : float
         Chemical shift of the line.
-    t1_rho_s : Measured or None
-        Relaxation along a spin lock, T2 <= T1rho <= T1; T2, its lower limit, where None.
-    recovery : Recovery or None
-        Of chargers whose longitudinal recovery is not one exponential.
     """
 
     __pydantic_config__ = FILE_CONFIG
 
     isotope: str
-    role: Role
     t1_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
     t2_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
     t2_star_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)]
     shift_ppm: Annotated[float, Unit("chemical shift", at_least=-1e4, at_most=1e4)] = 0.0
-    t1_rho_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)] | None = None
-    recovery: Recovery | None = None
 
     def __post_init__(self) -> None:
         nucleus(self.isotope)
@@ -120,6 +116,32 @@ class Species:
                 f"but is {format_quantity(t2_star, 'time')}"
             )
 
+    @property
+    def nucleus(self) -> Nucleus:
+        """Constants of the isotope."""
+        return nucleus(self.isotope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Species(Spin):
+    """One kind of spin of the star: the centre, or its satellites.
+
+    Attributes
+    ----------
+    role : {"battery", "charger"}
+    t1_rho_s : Measured or None
+        Relaxation along a spin lock, T2 <= T1rho <= T1; T2, its lower limit, where None.
+    recovery : Recovery or None
+        Of chargers whose longitudinal recovery is not one exponential.
+    """
+
+    role: Role
+    t1_rho_s: Annotated[Measured, Unit("time", above=0.0, at_most=1e7)] | None = None
+    recovery: Recovery | None = None
+
+    def __post_init__(self) -> None:
+        Spin.__post_init__(self)  # super() does not know the class that slots made
+        t1, t2 = self.t1_s.value, self.t2_s.value
         if self.t1_rho_s is not None:
             t1_rho = self.t1_rho_s.value
             if not t2 * (1.0 - 1e-12) <= t1_rho <= max(t1, t2) * (1.0 + 1e-12):
@@ -144,10 +166,35 @@ class Species:
         """T1rho, or T2 where it was not measured."""
         return self.t2_s.value if self.t1_rho_s is None else self.t1_rho_s.value
 
-    @property
-    def nucleus(self) -> Nucleus:
-        """Constants of the isotope."""
-        return nucleus(self.isotope)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load(Spin):
+    """One spin that a central battery discharges into, coupled to nothing else.
+
+    Attributes
+    ----------
+    coupling_hz : Measured
+        J between battery and load, Hz, sign included.
+    charger_coupling_hz : Measured or None
+        J between a charger and the load: 0 Hz, the one value that is simulated.
+    """
+
+    role: ClassVar[Literal["load"]] = "load"
+
+    coupling_hz: Annotated[Measured, Unit("frequency", at_least=-1e5, at_most=1e5)]
+    charger_coupling_hz: (
+        Annotated[Measured, Unit("frequency", at_least=-1e5, at_most=1e5)] | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        Spin.__post_init__(self)
+        other = self.charger_coupling_hz
+        if other is not None and other.value != 0.0:
+            raise ValueError(
+                "`charger_coupling` must be 0 Hz, but is "
+                f"{format_quantity(other.value, 'frequency')}: the chargers would feed such a load "
+                "past the battery, which is not simulated"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +218,8 @@ class SpinRegister:
         Share of the molecules that are this star; the natural abundance of the centre where None.
     concentration_molar : Measured or None
         Of the molecules, all isotopologues, mol/L: for radiation damping by the chargers.
+    load : Load or None
+        What the battery discharges into.
     """
 
     __pydantic_config__ = FILE_CONFIG
@@ -187,6 +236,7 @@ class SpinRegister:
     concentration_molar: (
         Annotated[Measured, Unit("concentration", above=0.0, at_most=200.0)] | None
     ) = None
+    load: Load | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -204,6 +254,8 @@ class SpinRegister:
                 "centre and satellites must be different isotopes (the coupling is taken as "
                 f"weak), but both are {self.center.isotope}"
             )
+        if self.load is not None:
+            self._check_load(self.load)
         # each battery relaxes its charger too, and that is part of the charger's T1
         partners = self.satellites if self.center.role == "charger" else 1
         rate = partners * self.pair_rate_per_s
@@ -215,10 +267,33 @@ class SpinRegister:
                 f"in {format_quantity(1.0 / rate, 'time')}"
             )
 
+    def _check_load(self, load: Load) -> None:
+        if self.center.role != "battery":
+            raise ValueError(
+                "`load` must belong to a central battery, but the battery is the satellites: one "
+                "load would be coupled to one of them and break their equivalence"
+            )
+        if self.satellites > MAX_SATELLITES_WITH_LOAD:
+            raise ValueError(
+                f"`satellites` must be at most {MAX_SATELLITES_WITH_LOAD} beside a load, but is "
+                f"{self.satellites}"
+            )
+        if load.isotope in (self.center.isotope, self.satellite.isotope):
+            raise ValueError(
+                "`load.isotope` must be another nucleus than those of battery and chargers (hard "
+                f"pulses would turn both, and crushers leave their zero-quantum coherence), but is "
+                f"{load.isotope}"
+            )
+
     @property
     def battery(self) -> Species:
         """The species whose energy is stored."""
         return self.center if self.center.role == "battery" else self.satellite
+
+    @property
+    def batteries(self) -> int:
+        """Number of batteries of one molecule."""
+        return self.satellites if self.satellite.role == "battery" else 1
 
     @property
     def charger(self) -> Species:
@@ -239,6 +314,21 @@ class SpinRegister:
     def charger_equilibrium(self) -> float:
         """2<I_z> of the charger in equilibrium, in units of eps: the sign of gamma_C."""
         return float(self.charger.nucleus.sign)
+
+    @property
+    def load_equilibrium(self) -> float:
+        """2<L_z> of the load in equilibrium, in units of eps, sign of gamma included; 0 if none."""
+        if self.load is None:
+            return 0.0
+        return self.load.nucleus.relative_gamma / abs(self.charger.nucleus.relative_gamma)
+
+    def equilibrium_of(self, role: Role | Literal["load"]) -> float:
+        """Return 2<S_z> of a role in equilibrium, in units of eps, sign of gamma included."""
+        return {
+            "battery": self.battery_equilibrium,
+            "charger": self.charger_equilibrium,
+            "load": self.load_equilibrium,
+        }[role]
 
     @property
     def must_invert_chargers(self) -> bool:
@@ -265,12 +355,13 @@ class SpinRegister:
         """Largest pseudo-pure amplitude a of rho = (1 - a)/d + a |g><g|, in units of eps.
 
         The populations but the largest are averaged: a = sum of the equilibrium polarisations
-        over (2^(N+1) - 1).
+        over (2^(N+1) - 1), a load counted as one more spin.
         """
         satellite = self.satellite.role == "battery"
         n_battery, n_charger = (self.satellites, 1) if satellite else (1, self.satellites)
-        total = n_battery * self.equilibrium_ratio + n_charger
-        return float(total / (2.0 ** (self.satellites + 1) - 1.0))
+        total = n_battery * self.equilibrium_ratio + n_charger + abs(self.load_equilibrium)
+        spins = self.satellites + (1 if self.load is None else 2)
+        return float(total / (2.0**spins - 1.0))
 
     @property
     def charger_magnetisation(self) -> float | None:
@@ -291,18 +382,37 @@ class SpinRegister:
             self.field_tesla.value, self.temperature_kelvin.value
         )
 
-    def species(self, isotope: str) -> Species:
-        """Return the species of an isotope.
+    @property
+    def spins(self) -> tuple[Species | Load, ...]:
+        """Centre, satellites and, where there is one, the load."""
+        star = (self.center, self.satellite)
+        return star if self.load is None else (*star, self.load)
+
+    def of_role(self, role: Role | Literal["load"]) -> Species | Load:
+        """Return the spins of a role.
+
+        Raises
+        ------
+        ValueError
+            For a load where the register has none.
+        """
+        for candidate in self.spins:
+            if candidate.role == role:
+                return candidate
+        raise ValueError(f"register {self.name!r} has no {role}")
+
+    def species(self, isotope: str) -> Species | Load:
+        """Return the spins of an isotope.
 
         Raises
         ------
         ValueError
             Where the register holds no such isotope.
         """
-        for candidate in (self.center, self.satellite):
+        for candidate in self.spins:
             if candidate.isotope == isotope:
                 return candidate
-        have = f"{self.center.isotope}, {self.satellite.isotope}"
+        have = ", ".join(spin.isotope for spin in self.spins)
         raise ValueError(f"must be an isotope of register {self.name!r} ({have}), not {isotope!r}")
 
     def __str__(self) -> str:
@@ -313,13 +423,15 @@ class SpinRegister:
                 f"{self.field_tesla.value:g} T"
             )
         ]
-        for place, spin in (("centre", self.center), ("satellites", self.satellite)):
+        for place, spin in zip(("centre", "satellites", "load"), self.spins, strict=False):
             lines.append(
                 f"  {place}: {spin.isotope} as {spin.role}, "
                 f"T1 {format_quantity(spin.t1_s.value, 'time')}, "
                 f"T2 {format_quantity(spin.t2_s.value, 'time')}, "
                 f"T2* {format_quantity(spin.t2_star_s.value, 'time')}"
             )
+        if self.load is not None:
+            lines.append(f"  load coupled to the battery by {self.load.coupling_hz.value:g} Hz")
         sign = "must be inverted" if self.must_invert_chargers else "charge upward from +z"
         lines.append(f"  chargers {sign}; eps = {self.eps:.4g}")
         return "\n".join(lines)

@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
 from nmrqb.analysis.intervals import LINEAR, Intervals
+from nmrqb.analysis.manifolds import ManifoldFit
 from nmrqb.analysis.model_choice import ModelComparison, compare_models
-from nmrqb.analysis.series_fit import RegionFit
+from nmrqb.analysis.region_fit import RegionFit
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
 from nmrqb.files.toml import read_register
+from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
+from nmrqb.studies.charging import charging_of_line, fit_multiplets
 from nmrqb.studies.fit_models import CURVES, NESTED, FitModel
 from nmrqb.studies.fit_result import RegionResult
 from nmrqb.studies.plan import Plan, curve_of, row_times
 from nmrqb.studies.protocol_fit import Engine, ProtocolFit, fit_protocol, free_parameters
+from nmrqb.studies.reference import factor_of, read_conditions, with_reference
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -34,29 +38,54 @@ class _Fitted:
     protocol: ProtocolFit | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingOptions:
+    """How a charging measurement is put on the scale of its reference.
+
+    Attributes
+    ----------
+    reference : str or None
+        ``row:K`` or a data set, where the data set does not say which row is the reference.
+    conditions : str or None
+        File that says how the reference was recorded, where that differs from the rows.
+    transverse : str or None
+        Data set of the same rows without read-out pulse.
+    undecoupled : bool
+        The chargers were not decoupled.
+    """
+
+    reference: str | None = None
+    conditions: str | None = None
+    transverse: str | None = None
+    undecoupled: bool = False
+
+
 def fit_energies(
     file: str,
     series: Series,
-    lines: Sequence[RegionFit],
     kind: FitModel,
     register_name: str,
-    reference: str | None,
+    options: ChargingOptions,
     intervals: Intervals,
-) -> tuple[RegionResult, ...]:
-    """Fit a curve to the energies of each region.
+    *,
+    regions_ppm: Sequence[tuple[float, float]],
+    lines_of: Callable[[Series], Sequence[RegionFit]],
+) -> tuple[Series, tuple[RegionResult, ...]]:
+    """Fit a curve to the energies of each region; return them with the series and its reference.
 
     Parameters
     ----------
     file : str
         For messages.
     series : Series
-    lines : sequence of RegionFit
     kind : FitModel
     register_name : str
         The register whose equilibrium sets the scale.
-    reference : str or None
-        ``row:K``, the row of the thermal reference, where the data set does not say.
+    options : ChargingOptions
     intervals : Intervals
+    regions_ppm : sequence of (low, high)
+        Of undecoupled multiplets.
+    lines_of : callable (series with its reference) -> lines
 
     Raises
     ------
@@ -66,6 +95,11 @@ def fit_energies(
     is_path = register_name.endswith(".toml")
     register = read_register(Path(register_name) if is_path else register_name)
     _check_nucleus(file, series, register.battery.isotope, register.name, "--register")
+    conditions = read_conditions(options.conditions)
+    factor = factor_of(conditions, register, options.conditions)
+    series = with_reference(file, series, options.reference, conditions)
+    row = series.reference_row
+    assert row is not None
     times = series.row_times_s
     if times is None and series.axis.unit == "s":
         times = series.axis.values
@@ -75,34 +109,68 @@ def fit_energies(
             file=file,
             key="row_times_s",
         )
-    counts = series.axis.values.round().astype(int) if series.axis.name == "cycles" else None
+    keep = np.arange(series.rows) != row
+    counted = series.axis.values[keep].round().astype(int) if series.axis.name == "cycles" else None
+    if options.undecoupled and options.transverse is not None:
+        raise InputError("is not read from an undecoupled multiplet", key="--transverse")
+    across = None
+    if options.transverse is not None:
+        across = (options.transverse, read_series(options.transverse))
 
-    def curve(calibrated: CalibratedRows, rows: Rows) -> ChargingCurve:
-        return ChargingCurve.from_magnetisation(
-            times=times[rows],
-            r_z=calibrated.r_z,
-            covariance=calibrated.covariance,
-            cycles=None if counts is None else counts[rows],
-            start="thermal",
-            provenance=f"fit of {series.provenance}",
-        )
-
-    def fit(measured: ChargingCurve, calibrated: CalibratedRows, rows: Rows) -> _Fitted:
-        del rows
+    def fit(measured: ChargingCurve, own: Array, scale_error: float) -> CurveFit:
         assert kind.energy_fit is not None
-        points = (measured.times, measured.energy, calibrated.own_covariance)
         cycles = {"cycles": measured.cycles} if kind.knows_cycles else {}
-        found = kind.energy_fit(*points, calibrated.scale_error, intervals=intervals, **cycles)
+        found = kind.energy_fit(
+            measured.times, measured.energy, own, scale_error, intervals=intervals, **cycles
+        )
         levels = {
             n: replace(p, unit=measured.energy_unit)
             for n, p in found.parameters.items()
             if n in {"E_inf", "E_0"}
         }
-        found = replace(found, parameters=found.parameters | levels)
-        return _Fitted(curve=found, alternatives=_alternatives(*points))
+        return replace(found, parameters=found.parameters | levels)
 
-    row = reference_row(file, series, reference)
-    return _by_region(series, lines, row, register.equilibrium_ratio, curve, fit)
+    multiplets: Sequence[ManifoldFit | None]
+    if options.undecoupled:
+        fitted = fit_multiplets(file, series, regions_ppm, register, factor)
+        multiplets, lines = fitted, tuple(m.line for m in fitted)
+    else:
+        lines = tuple(lines_of(series))
+        multiplets = [None] * len(lines)
+    results = []
+    for line, multiplet in zip(lines, multiplets, strict=True):
+        try:
+            found = charging_of_line(
+                line,
+                series,
+                register,
+                factor,
+                times[keep],
+                fit_energies=fit,
+                cycles=counted,
+                transverse=across,
+            )
+        except ValueError as error:
+            results.append(RegionResult(line=line, curve=None, reason=str(error)))
+            continue
+        curve = found.curve
+        own = (curve.covariance if curve.covariance is not None else np.zeros((1, 1))) - (
+            (curve.scale_error or 0.0) ** 2 * np.outer(curve.energy, curve.energy)
+        )
+        results.append(
+            RegionResult(
+                line=line,
+                curve=found.fit,
+                reason=found.reason,
+                charging=replace(found, manifolds=multiplet),
+                energies=curve,
+                alternatives=None
+                if found.fit is None
+                else _alternatives(curve.times, curve.energy, own),
+                reference_row=row,
+            )
+        )
+    return series, tuple(results)
 
 
 def fit_plan(
@@ -134,7 +202,9 @@ def fit_plan(
         Where the series is not one of the plan, or a parameter has no meaning for it.
     """
     _check_nucleus(file, series, plan.observed.isotope, plan.register.name, "--protocol")
-    row = reference_row(file, series, reference)
+    series = with_reference(file, series, reference, read_conditions(None))
+    row = series.reference_row
+    assert row is not None
     measured = np.flatnonzero(np.arange(series.rows) != row)
     order = measured[_order_of_plan(file, series, plan, measured)]
     times = row_times(plan)
@@ -174,34 +244,6 @@ def protocol_model(engine: Engine, free: Sequence[str]) -> FitModel:
     return FitModel(main=names[0], also=names[1:], engine=engine)
 
 
-def reference_row(file: str, series: Series, reference: str | None) -> int:
-    """Return the row of the thermal reference.
-
-    Raises
-    ------
-    InputError
-        Where neither the data set nor ``row:K`` says it.
-    """
-    if reference is None:
-        if series.reference_row is None:
-            raise InputError(
-                "the data set does not say which row is the thermal reference: say row:K",
-                file=file,
-                key="--reference",
-            )
-        return series.reference_row
-    prefix, _, digits = reference.partition(":")
-    is_number = digits.isascii() and digits.isdigit()
-    if prefix != "row" or not is_number or int(digits) >= series.rows:
-        raise InputError(
-            f"must be row:K with K from 0 to {series.rows - 1}, but is {reference!r}",
-            file=file,
-            key="--reference",
-            value=reference,
-        )
-    return int(digits)
-
-
 def _by_region(
     series: Series,
     lines: Sequence[RegionFit],
@@ -226,7 +268,7 @@ def _by_region(
                 line=line,
                 curve=found.curve,
                 reason=None,
-                charging=measured,
+                energies=measured,
                 alternatives=found.alternatives,
                 protocol=found.protocol,
                 reference_row=row,

@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.files.bruker import write_bruker
@@ -15,7 +16,7 @@ from nmrqb.files.shipped import find_file
 from nmrqb.studies.fit import FitResult
 from nmrqb.studies.fit_report import fit_report
 from nmrqb.studies.measurement import simulate_measurement, swept_list
-from nmrqb.studies.plan import Plan, predict
+from nmrqb.studies.plan import Plan, Prediction, predict
 from nmrqb.studies.run import RunResult, run_plan
 from nmrqb.studies.run_report import run_report
 
@@ -66,6 +67,20 @@ def deliver_run(
         write_atomically(out / "report.html", run_report(result, found))
         write_atomically(out / "result.json", to_json(result.to_result()))
     return result
+
+
+def deliver_plan(
+    plan: Plan, prediction: Prediction, table: dict[str, Any], folder: Path, *, overwrite: bool
+) -> None:
+    """Write what a plan predicts, its result `table` and its inputs into `folder`."""
+    with output_folder(folder, overwrite=overwrite) as out:
+        copy_inputs(plan, out)
+        _write_curves(
+            out,
+            {"predicted_exact": prediction.exact, "predicted_closed_map": prediction.closed},
+        )
+        write_atomically(out / "versions.json", to_json(versions()))
+        write_atomically(out / "result.json", to_json(table))
 
 
 def deliver_simulation(
@@ -126,9 +141,9 @@ def deliver_fit(result: FitResult, folder: Path, *, overwrite: bool) -> None:
     """Write report and result of a fit into `folder`, and what goes into a register there."""
     with output_folder(folder, overwrite=overwrite) as out:
         curves = {
-            f"measured_{k}": r.charging
+            f"measured_{k}": r.energies
             for k, r in enumerate(result.regions)
-            if r.charging is not None
+            if r.energies is not None
         }
         if curves:
             _write_curves(out, curves)

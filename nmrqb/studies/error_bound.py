@@ -1,31 +1,30 @@
 """How far a compiled protocol may stray from its ideal target, known before it is simulated.
 
-Every event of a cycle is measured once, on uncorrelated spins (`StarSimulator.transfer`: a 2 x 3
-map of the polarisations of centre and mean satellite), on every rung from the ideal target to the
-compiled protocol (``studies.rungs``).  With M_c the map of one cycle on rung c and Y_c the
-polarisations there, the difference D_c = Y_c - Y_{c-1} that cause c makes obeys
+What a cycle does from crusher to crusher is measured once, on uncorrelated spins
+(`StarSimulator.transfer_of`: a 2 x 3 map of the polarisations of centre and mean satellite), on
+every rung from the ideal target to the compiled protocol (``studies.rungs``).  With M_c the map of
+one cycle on rung c and Y_c the polarisations there, the difference D_c = Y_c - Y_{c-1} that cause
+c makes obeys
 
     D_c(k + 1) = M_c D_c(k) + (M_c - M_{c-1}) Y_{c-1}(k),
 
 so that |D_c(n)| <= sum_k |M_c^{n-k}| |(M_c - M_{c-1}) Y_{c-1}(k)|, element by element: the bound
-of the cause.  What this leaves out is order between the spins, which crushers do not kill
-(homonuclear zero-quantum and longitudinal two-spin order): from the second cycle on it carries
-some of each difference along.  Its size is not computed here; it is allowed for by MEMORY times
-the largest share of it that survives the waits of a cycle.  MEMORY was taken from 800 random
-protocols (benchmarks/results.md) and is tested on others.
+of the cause.  Two things are left out and allowed for.  Coherence that an imperfect crusher leaves
+adds its size to each cycle.  Order between the spins, which crushers do not kill (homonuclear
+zero-quantum and longitudinal two-spin order), carries some of each difference along from the
+second cycle on: MEMORY times the largest share of it that survives the waits of a cycle.  MEMORY
+was taken from 800 random protocols and is tested on others.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.models.closed_map import ClosedMap, until_readout
+from nmrqb.models.closed_map import until_readout
 from nmrqb.protocol.steps import (
     Crush,
     DrivenExchangeStep,
@@ -34,12 +33,13 @@ from nmrqb.protocol.steps import (
     Inept,
     PulseStep,
 )
-from nmrqb.sequence.events import Acquire, Delay, Event, Loop
+from nmrqb.sequence.events import Crusher, Delay, Event, Loop
 from nmrqb.simulate.simulator import StarSimulator
 from nmrqb.studies.plan import Plan
 from nmrqb.studies.rungs import Rung, rungs_of
 
 Array = NDArray[np.float64]
+Events = tuple[Event, ...]
 
 #: what fully surviving order between spins may add to the bound, in units of it
 MEMORY = 8.0
@@ -88,10 +88,15 @@ def why_no_bound(plan: Plan) -> str | None:
     protocol = plan.protocol
     if plan.compiled.reference is None or protocol.fid.target != "battery":
         return "an error bound is stated for the battery's polarisation against a reference"
+    if protocol.discharge:
+        return "a discharge is simulated and not bounded"
     if protocol.start == "pseudo-pure":
-        return "a pseudo-pure start is correlated: only the simulated verdict holds"
+        return "a pseudo-pure start is correlated: only the verdict holds"
     if protocol.simulation.b1_points > 1 or protocol.simulation.offset_points > 1:
-        return "over a sample whose fields differ only the simulated verdict holds"
+        return "over a sample whose fields differ only the verdict holds"
+    again = max(protocol.at(row).cycles for row in range(protocol.rows)) > 1
+    if again and any(isinstance(step, Inept) for step in protocol.cycle):
+        return "a repeated INEPT turns the order that earlier ones left: only the verdict holds"
     leaves = (ExchangeStep, Inept, DrivenExchangeStep, Echo, PulseStep)
     steps = [*protocol.cycle, protocol.readout[0]]
     for k, step in enumerate(protocol.cycle):
@@ -115,15 +120,29 @@ def error_bound(plan: Plan) -> ErrorBound:
     reason = why_no_bound(plan)
     if reason is not None:
         raise ValueError(reason)
+    register = plan.register
     rungs = rungs_of(plan)
-    maps = [_RungMaps(plan, rung) for rung in rungs]
+    maps = [_RungMaps(rung) for rung in rungs]
     rows = range(plan.protocol.rows)
-    central = 0 if plan.register.center.role == "battery" else 1
-    parts = np.array([_bounds([m.parts(k) for m in maps]) for k in rows])[:, :, central]
-    by_cause = {rung.cause: np.ascontiguousarray(parts[:, c]) for c, rung in enumerate(rungs[1:])}
-    again = np.array([plan.protocol.at(k).cycles > 1 for k in rows])
+    place = 0 if register.center.role == "battery" else 1
+    equilibria = (register.battery_equilibrium, register.charger_equilibrium)
+    start = np.array([*(equilibria if place == 0 else equilibria[::-1]), 1.0])
+    leak = _Leak.of(plan)
+    by_cause = {}
+    for k, rung in enumerate(rungs[1:], start=1):
+        left = leak if rung.cause == "field and tips" else _Leak(0.0, 0.0)
+        by_cause[rung.cause] = np.array(
+            [_bound(start, maps[k - 1].parts(row), maps[k].parts(row), left)[place] for row in rows]
+        )
+    again = np.array([plan.protocol.at(row).cycles > 1 for row in rows])
     share = _SECOND_ORDER + MEMORY * surviving_order(plan) * again
-    return ErrorBound(by_cause=by_cause, memory=share * parts.sum(axis=1))
+    return ErrorBound(by_cause=by_cause, memory=share * sum(by_cause.values()))
+
+
+def _waited(plan: Plan) -> float:
+    """Return how long the waits of one cycle take, seconds."""
+    waits = [e.ticks for e in plan.compiled.cycle if isinstance(e, Delay)]
+    return sum(waits) * plan.spectrometer.tick_s
 
 
 def surviving_order(plan: Plan) -> float:
@@ -137,8 +156,6 @@ def surviving_order(plan: Plan) -> float:
     steps = plan.protocol.cycle
     if register.satellites == 1 and not any(isinstance(s, _MIXES) for s in steps):
         return 0.0
-    waits = [e.ticks for e in plan.compiled.cycle if isinstance(e, Delay)]
-    waited = sum(waits) * plan.spectrometer.tick_s
     recovery = register.charger.recovery
     charger_t1 = register.charger.t1_s.value if recovery is None else recovery.t1_range_s[1]
     t1 = {"charger": charger_t1, "battery": register.battery.t1_s.value}
@@ -146,14 +163,13 @@ def surviving_order(plan: Plan) -> float:
     rates = [1.0 / t1["charger"] + 1.0 / t1["battery"]]
     if register.satellites > 1:
         rates += [2.0 / satellite.t2_s.value, 2.0 / t1[satellite.role]]
-    return math.exp(-waited * min(rates))
+    return math.exp(-_waited(plan) * min(rates))
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """Maps (3 x 3) before the loop of the cycles, of one repetition, and after the loop."""
 
-    start: Array
     before: Array
     body: Array
     count: int
@@ -161,58 +177,84 @@ class _Parts:
 
 
 class _RungMaps:
-    def __init__(self, plan: Plan, rung: Rung) -> None:
-        simulator = rung.simulator
-        assert isinstance(simulator, StarSimulator)
-        tick_s = rung.sequences[0].tick_s
-        measured: dict[Event, Array] = {}
-        for sequence in rung.sequences:
-            for event in _single(sequence.events):
-                if event not in measured and not isinstance(event, Delay | Acquire):
-                    measured[event] = simulator.transfer(event, tick_s)
-        self.closed = ClosedMap(register=plan.register, tick_s=tick_s, measured=measured)
+    """Measures a rung's events from crusher to crusher."""
+
+    def __init__(self, rung: Rung) -> None:
+        assert isinstance(rung.simulator, StarSimulator)
+        self.simulator = rung.simulator
         self.sequences = rung.sequences
+        self.measured: dict[Events, Array] = {}
 
     def parts(self, row: int) -> _Parts:
         events = until_readout(self.sequences[row])
         where = next((k for k, e in enumerate(events) if isinstance(e, Loop)), None)
-        start = self.closed.equilibrium()
         if where is None:
-            return _Parts(start, self.closed.of_events(events), np.eye(3), 0, np.eye(3))
+            return _Parts(self._of(events), np.eye(3), 0, np.eye(3))
         loop = events[where]
         assert isinstance(loop, Loop)
+        # what follows the last crusher of a cycle runs into the next one
+        head, tail = _split(loop.body)
         return _Parts(
-            start,
-            self.closed.of_events(events[:where]),
-            self.closed.of_events(loop.body),
-            loop.count,
-            self.closed.of_events(events[where + 1 :]),
+            self._of((*events[:where], *head)),
+            self._of((*tail, *head)),
+            loop.count - 1,
+            self._of((*tail, *events[where + 1 :])),
         )
 
+    def _of(self, events: Events) -> Array:
+        total = np.eye(3)
+        run: Events = ()
+        for k, event in enumerate(events):
+            run = (*run, event)
+            if isinstance(event, Crusher) or k == len(events) - 1:
+                total = self._measured(run) @ total
+                run = ()
+        return total
 
-def _single(events: tuple[Event, ...]) -> Iterator[Event]:
-    """Yield the events of a sequence, the loop of its cycles opened once."""
-    for event in events:
-        if isinstance(event, Loop):
-            yield from _single(event.body)
-        else:
-            yield event
+    def _measured(self, run: Events) -> Array:
+        if run not in self.measured:
+            matrix = self.simulator.transfer_of(run, self.sequences[0].tick_s)
+            self.measured[run] = np.vstack([matrix, [0.0, 0.0, 1.0]])
+        return self.measured[run]
 
 
-def _bounds(rungs: list[_Parts]) -> Array:
-    """Return the bound of every cause for (centre, satellite), shape (rungs - 1, 2)."""
-    return np.array([_bound(above, here) for above, here in itertools.pairwise(rungs)])
+def _split(body: Events) -> tuple[Events, Events]:
+    """Return a cycle up to its last crusher, and what follows it."""
+    last = max((k for k, e in enumerate(body) if isinstance(e, Crusher)), default=len(body) - 1)
+    return body[: last + 1], body[last + 1 :]
 
 
-def _bound(above: _Parts, here: _Parts) -> Array:
-    """Return the bound of one cause, shape (2,)."""
-    count = max(above.count, here.count)
-    if above.count != here.count:
-        raise ValueError("both rungs must repeat their cycle equally often")
-    y = above.before @ above.start
-    kicks = [np.abs((here.before - above.before) @ above.start)[:2]]
-    for _ in range(min(count, _MOST_CYCLES)):
-        kicks.append(np.abs((here.body - above.body) @ y)[:2])
+@dataclass(frozen=True, slots=True)
+class _Leak:
+    """Coherence of unit polarisation that imperfect crushers leave for the next exchange."""
+
+    first: float
+    again: float
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Leak:
+        """Return what the preparation leaves, and what every cycle does.
+
+        Undriven exchange turns only its own heteronuclear zero-quantum coherence, half of a
+        difference of polarisations, back into polarisation; a drive turns every coherence.
+        """
+        residual, register = plan.spectrometer.crusher_residual, plan.register
+        rates = [1.0 / register.center.t2_s.value, 1.0 / register.satellite.t2_s.value]
+        waited = _waited(plan)
+        if not any(isinstance(step, _MIXES) for step in plan.protocol.cycle):
+            return cls(0.0, 0.5 * residual * math.exp(-waited * sum(rates)))
+        largest = residual * math.sqrt(register.satellites)
+        return cls(largest, largest * math.exp(-waited * min(rates)))
+
+
+def _bound(start: Array, above: _Parts, here: _Parts, leak: _Leak) -> Array:
+    """Return the bound of one cause for (centre, satellite), shape (2,)."""
+    y = above.before @ start
+    kicks = [
+        np.abs((here.before - above.before) @ start)[:2] + leak.first * np.abs(start[:2]).max()
+    ]
+    for _ in range(min(here.count, _MOST_CYCLES)):
+        kicks.append(np.abs((here.body - above.body) @ y)[:2] + leak.again * np.abs(y[:2]).max())
         y = above.body @ y
     # kick k passes through all later cycles
     error, power = np.zeros(2), np.eye(2)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
 from nmrqb.analysis.model_choice import ModelComparison, compare_models
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.errors import InputError
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
-from nmrqb.studies.charging_fit import fit_energies, fit_plan, protocol_model
+from nmrqb.studies.charging_fit import ChargingOptions, fit_energies, fit_plan, protocol_model
 from nmrqb.studies.fit_models import CURVES, NESTED, FitModel, Model, fit_model
 from nmrqb.studies.fit_result import FitResult, RegionResult
+from nmrqb.studies.line_options import LineOptions
 from nmrqb.studies.plan import make_plan
 
 __all__ = ["FitResult", "RegionResult", "fit_dataset", "parse_region"]
@@ -34,6 +36,10 @@ def fit_dataset(
     rows: str | None = None,
     register: str | None = None,
     reference: str | None = None,
+    conditions: str | None = None,
+    transverse: str | None = None,
+    undecoupled: bool = False,
+    lines: LineOptions | None = None,
     curve: str | None = None,
     protocol: str | Path | None = None,
     free: Sequence[str] = (),
@@ -56,7 +62,15 @@ def fit_dataset(
     register : str, optional
         Needed for "charging": the register whose equilibrium sets the scale.
     reference : str, optional
-        ``row:K``, the row of the thermal reference, where the data set does not say.
+        Thermal reference where the data set does not say: ``row:K``, or a data set of its own.
+    conditions : str, optional
+        File that says how the reference was recorded, where that differs from the rows.
+    transverse : str, optional
+        Data set of the same rows without read-out pulse, for r_x and r_y.
+    undecoupled : bool
+        The chargers were not decoupled: one line for each of their manifolds.
+    lines : LineOptions, optional
+        Profile, multiplet and drift of the lines.
     curve : str, optional
         One of the model's curves (``CURVES``) in place of its own choice.
     protocol : str or Path, optional
@@ -72,13 +86,14 @@ def fit_dataset(
     """
     kind = fit_model(model, curve)
     engine = kind.engine
-    _check_options(
-        {
-            "--register": register if model != "charging" else None,
-            "--reference": reference if model != "charging" else None,
-        },
-        "belongs to --model charging",
-    )
+    of_register = {
+        "--reference-conditions": conditions,
+        "--transverse": transverse,
+        "--undecoupled": "yes" if undecoupled else None,
+    }
+    if model != "charging":
+        given: dict[str, object] = {"--register": register, "--reference": reference, **of_register}
+        _check_options(given, "belongs to --model charging")
     if engine is None:
         given = {"--protocol": protocol, "--free": ", ".join(free) or None}
         _check_options(given, "belongs to --curve map or simulated")
@@ -87,6 +102,7 @@ def fit_dataset(
     elif register is not None:
         raise InputError("the protocol names its register", key="--register", value=register)
     else:
+        _check_options(of_register, "is read with --register, not with a protocol")
         kind = protocol_model(engine, free)
         plan = make_plan(protocol)
     series = read_series(dataset, axis=axis, rows=rows)
@@ -101,25 +117,49 @@ def fit_dataset(
                 file=file,
                 key="SFO1",
             )
-    elif series.axis.unit != "s":
+    elif model != "lines" and series.axis.unit != "s":
         raise InputError(
             f"the array axis must be a time for this model, but is {series.axis.name} "
             f"(from {series.axis.source})",
             file=file,
             key="axis",
         )
+    shown = lines or LineOptions()
     result = FitResult(
         dataset=file, model=model, kind=kind, curve=curve, intervals=intervals, series=series,
         regions=(),
     )  # fmt: skip
-    lines = _lines(file, series, regions_ppm)
+    if engine is None and register is not None:
+        options = ChargingOptions(
+            reference=reference,
+            conditions=conditions,
+            transverse=transverse,
+            undecoupled=undecoupled,
+        )
+        series, fitted = fit_energies(
+            file,
+            series,
+            kind,
+            register,
+            options,
+            intervals,
+            regions_ppm=regions_ppm,
+            lines_of=lambda s: _lines(file, s, regions_ppm, shown),
+        )
+        return replace(result, series=series, regions=fitted)
+    found = _lines(file, series, regions_ppm, shown)
     if engine is not None:
-        fitted = fit_plan(file, series, lines, plan, engine, free, reference, intervals)
-    elif register is not None:
-        fitted = fit_energies(file, series, lines, kind, register, reference, intervals)
+        fitted = fit_plan(file, series, found, plan, engine, free, reference, intervals)
+    elif model == "lines":
+        fitted = tuple(_only_lines(line) for line in found)
     else:
-        fitted = tuple(_fit_line(result, line) for line in lines)
+        fitted = tuple(_fit_line(result, line) for line in found)
     return replace(result, regions=fitted)
+
+
+def _only_lines(line: RegionFit) -> RegionResult:
+    reason = None if line.is_visible else "no line stands out of the noise"
+    return RegionResult(line=line, curve=None, reason=reason)
 
 
 def _check_options(given: Mapping[str, object], words: str) -> None:
@@ -164,10 +204,16 @@ def _alternatives(
 
 
 def _lines(
-    file: str, series: Series, regions_ppm: Sequence[tuple[float, float]]
+    file: str, series: Series, regions_ppm: Sequence[tuple[float, float]], shown: LineOptions
 ) -> tuple[RegionFit, ...]:
     try:
-        return fit_series(series, regions_ppm or None).regions
+        return fit_series(
+            series,
+            regions_ppm or None,
+            shape=shown.profile,
+            multiplet=shown.multiplet,
+            drift=shown.drift,
+        ).regions
     except ValueError as error:
         raise InputError(str(error), file=file) from None
 

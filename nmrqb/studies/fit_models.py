@@ -1,6 +1,6 @@
 """The models of ``nmrqb fit`` and their curves: one table.
 
-All but ``charging`` need an axis in seconds.
+All but ``charging`` and ``lines`` need an axis in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nmrqb.errors import InputError
 from nmrqb.studies.protocol_fit import Engine
 
 Array = NDArray[np.float64]
-Model = Literal["recovery", "saturation", "buildup", "decay", "nutation", "charging"]
+Model = Literal["recovery", "saturation", "buildup", "decay", "nutation", "charging", "lines"]
 
 
 class CurveFitter(Protocol):
@@ -45,7 +45,7 @@ class FitModel:
     ----------
     fit : callable or None
         (axis values, signed amplitudes, covariance) to a CurveFit; None where the amplitudes are
-        calibrated on a thermal reference first.
+        calibrated on a thermal reference first, and where only the lines are asked for.
     energy_fit : callable or None
         (times, energies, covariance, relative error of the reference) to a CurveFit, of
         ``charging``; None where a protocol is the curve.
@@ -80,6 +80,7 @@ MODELS: dict[Model, FitModel] = {
     "decay": FitModel(fit=fit_decay, main="T2", positive="M0", measures="t2"),
     "nutation": FitModel(fit=fit_nutation, main="frequency", also=("decay",), positive="M0"),
     "charging": FitModel(energy_fit=fit_approach, main="tau", also=("factor",), knows_cycles=True),
+    "lines": FitModel(main="shift", also=("J", "width", "gaussian_width")),
 }
 
 #: model -> curve -> how, the simplest first; those that contain the simplest are `NESTED`

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nmrqb.analysis.buildup import BuildUpFit
+from nmrqb.analysis.curve_fit import FittedParameter
 from nmrqb.report import figures, html
+from nmrqb.report.budget_table import budget_table
+from nmrqb.report.line_figure import draw_lines
 from nmrqb.studies.fit import FitResult
+from nmrqb.studies.numbers import in_words
 
 _CAPTION = (
     "Signed amplitudes of the shared line shape (over the largest) with 95 % errors, and the fit "
@@ -24,6 +29,10 @@ _METHODS = {
     "emcee": "Markov chains, flat within the bounds",
 }
 _OTHER = " Dashed: the model that was not selected (one exponential, or a stretched one)."
+_LINES = (
+    "The strongest row of every region without its baseline (points), the line shape common to all "
+    "rows (green) and the residual (red)."
+)
 
 
 def fit_report(result: FitResult) -> str:
@@ -44,6 +53,10 @@ def fit_report(result: FitResult) -> str:
     ]
     units = {n: p["unit"] for r in table for n, p in r["parameters"].items()}
     heads = [f"{n} ({units[n]})" if units[n] else n for n in names]
+    curves: list[str] = []
+    if result.model != "lines":
+        caption = _CAPTION + (_OTHER if result.model == "buildup" else "")
+        curves = ["<h2>Curves</h2>\n", html.figure(_curves(result), caption)]
     sections = [
         html.preformatted(result.series),
         "<h2>Numbers</h2>\n",
@@ -53,11 +66,11 @@ def fit_report(result: FitResult) -> str:
         ),
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
         *([html.paragraph("Curves compared: " + "; ".join(chosen) + ".")] if chosen else []),
-        "<h2>Curves</h2>\n",
-        html.figure(
-            _curves(result),
-            _CAPTION + (_OTHER if result.model == "buildup" else ""),
-        ),
+        *(html.listing(r.charging.words()) for r in result.regions if r.charging is not None),
+        *(budget_table(r.charging.budget) for r in result.regions if r.charging is not None),
+        *curves,
+        "<h2>Lines</h2>\n",
+        html.figure(_lines(result), _LINES),
         "<h2>Spectra</h2>\n",
         html.figure(_spectra(result), "All rows with one common phase."),
     ]
@@ -68,34 +81,51 @@ def _cell(p: dict[str, Any] | None) -> str:
     if p is None:
         return ""
     low, high = p["ci95"]
-    interval = ""
+    if p["value"] is None or low is None or high is None:
+        ends = "" if low is None and high is None else f"<br>{_open_interval(low, high)}"
+        shown = "withheld" if p["value"] is None else html.text(in_words(FittedParameter(**p)))
+        return shown.replace("+-", "&plusmn;") + ends
+    number, _, interval = in_words(FittedParameter(**p), interval=True).partition("  95 %: ")
+    return html.text(number).replace("+-", "&plusmn;") + f"<br>{interval}"
+
+
+def _open_interval(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        interval = f"<br>{low:.4g} to {high:.4g}"
-    elif low is not None or high is not None:
-        interval = f"<br>above {low:.4g}" if high is None else f"<br>below {high:.4g}"
-    if p["value"] is None:
-        return f"withheld{interval}"
-    spread = "" if p["stderr"] is None else f" &plusmn; {p['stderr']:.2g}"
-    return f"{p['value']:.5g}{spread}{interval}"
+        return f"{low:.4g} to {high:.4g}"
+    return f"below {high:.4g}" if low is None else f"above {low:.4g}"
 
 
-def _curves(result: FitResult) -> Figure:
+def _panels(result: FitResult, width: float) -> tuple[Figure, list[Axes]]:
+    """Return a picture with a panel for each region, at most three a line."""
     count = len(result.regions)
     columns = min(3, count)
     lines = -(-count // columns)
-    picture = Figure(figsize=(3.1 * columns, 2.3 * lines), layout="constrained")
-    panels = picture.subplots(lines, columns, squeeze=False).ravel()
+    picture = Figure(figsize=(width * columns, 2.3 * lines), layout="constrained")
+    panels = list(picture.subplots(lines, columns, squeeze=False).ravel())
     for ax in panels[count:]:
         ax.axis("off")
     for ax, region in zip(panels, result.regions, strict=False):
         low, high = region.line.region_ppm
-        ax.set_title(f"{low:.3g} to {high:.3g} ppm", fontsize=8)
+        ax.set_title(f"{low:.4g} to {high:.4g} ppm", fontsize=8)
+    return picture, panels
+
+
+def _lines(result: FitResult) -> Figure:
+    picture, panels = _panels(result, 3.1 if len(result.regions) > 1 else 7.0)
+    for ax, region in zip(panels, result.regions, strict=False):
+        draw_lines(region.line.picture, ax)
+    return picture
+
+
+def _curves(result: FitResult) -> Figure:
+    picture, panels = _panels(result, 3.1)
+    for ax, region in zip(panels, result.regions, strict=False):
         ax.axhline(0.0, color=figures.GREY, linewidth=0.5)
         ax.tick_params(labelsize=7)
         shown = 1.0
-        if region.charging is not None:
-            x, y = region.charging.times, region.charging.energy
-            error = region.charging.energy_stderr
+        if region.energies is not None:
+            charging = region.energies
+            x, y, error = charging.times, charging.energy, charging.energy_stderr
             scale, label = 1.0, "time (s)"
             fitted = np.ones(len(x), bool)
         else:
@@ -111,7 +141,7 @@ def _curves(result: FitResult) -> Figure:
                 shown * x[rows], y[rows] / scale, yerr=bars, fmt="o", color=colour, markersize=3
             )
         fit = region.curve
-        if fit is not None and region.is_identifiable(result.kind):
+        if fit is not None and region.is_identifiable(result.model, result.kind):
             t = np.linspace(float(np.min(x)), float(np.max(x)), 400)
             ax.plot(shown * t, fit.curve(t) / scale, color=figures.GREEN, linewidth=1.0)
             if isinstance(fit, BuildUpFit) and fit.other_curve is not None:

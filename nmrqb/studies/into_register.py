@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nmrqb.analysis.buildup import BuildUpFit
 from nmrqb.errors import InputError, one_line
 from nmrqb.files.register_edit import (
+    SPINS,
     Quantity,
     Spin,
     edited_register,
@@ -17,7 +18,7 @@ from nmrqb.files.register_edit import (
     user_register,
 )
 from nmrqb.files.toml import read_register
-from nmrqb.spins.register import Measured
+from nmrqb.spins.register import Measured, Species
 from nmrqb.studies.fit_models import MODELS, Model, fit_model
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RegisterTarget:
         A register file of the user.
     spin : str
         As the user named it.
-    place : {"center", "satellite"}
+    place : {"center", "satellite", "load"}
     isotope : str
     quantity : {"t1", "t2"}
     """
@@ -108,7 +109,7 @@ def register_target(
             raise InputError("belongs to --into R.toml", key="--spin", value=spin)
         return None
     if spin is None:
-        raise InputError("is needed by --into: charger, battery, center or satellite", key="--spin")
+        raise InputError(f"is needed by --into: one of {', '.join(SPINS)}", key="--spin")
     quantity = fit_model(model, curve).measures
     if quantity is None:
         able = ", ".join(name for name, m in MODELS.items() if m.measures is not None)
@@ -121,8 +122,8 @@ def register_target(
     path = user_register(into)
     place, isotope = place_of(path, spin)
     register = read_register(path)
-    species = register.center if place == "center" else register.satellite
-    if quantity == "t1" and species.recovery is not None:
+    species = register.species(isotope)
+    if quantity == "t1" and isinstance(species, Species) and species.recovery is not None:
         raise InputError(
             "holds a measured `recovery` of this spin, which plans use instead of T1: take it out "
             "first",

@@ -351,6 +351,12 @@ def _check_cycle(plan: Plan) -> None:
             file=plan.file,
             key="cycle",
         )
+    if plan.protocol.discharge or plan.protocol.has_load:
+        raise InputError(
+            "must be left out to be optimised: the search charges the battery and reads it",
+            file=plan.file,
+            key="discharge",
+        )
 
 
 def _exchange_step(protocol: Protocol) -> ExchangeStep:

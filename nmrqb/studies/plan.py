@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.battery.charging import ChargingCurve
-from nmrqb.battery.charging_time import slowest_mode_time, threshold_time
-from nmrqb.battery.energy import CHARGER_ENERGY_UNIT, NMR_ENERGY_UNIT
+from nmrqb.battery.energy import ENERGY_UNITS
 from nmrqb.compiler.compile import CompiledProtocol, compile_protocol
 from nmrqb.errors import InputError
 from nmrqb.files.toml import read_protocol, read_register, read_spectrometer
@@ -21,22 +19,21 @@ from nmrqb.models.closed_map import ClosedMap
 from nmrqb.models.exchange import first_maximum, inept_transfer, unitary_bound
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.protocol.steps import DrivenExchangeStep, ExchangeStep, Inept, PulseStep, Reenergise
-from nmrqb.sequence.events import Event, Loop, PulseSequence, Segment
+from nmrqb.sequence.events import Event, Loop, PulseSequence
 from nmrqb.simulate.dynamics import Conditions
 from nmrqb.simulate.ensemble import EnsembleSimulator, ensemble
 from nmrqb.simulate.simulator import SimulatedSequence, StarSimulator
 from nmrqb.spectrometer.spectrometer import Spectrometer
-from nmrqb.spins.register import Species, SpinRegister
+from nmrqb.spins.register import Load, Species, SpinRegister
+from nmrqb.studies.approach import Approach, approach_fixed_point, segments_of
+from nmrqb.studies.energy_balance import EnergyBalance, energy_balances, load_warnings
 from nmrqb.studies.read_out import read_out
 
 Array = NDArray[np.float64]
 Simulator = StarSimulator | EnsembleSimulator
 
-#: saturated: within 1 % of the way from the start to the fixed point
-SATURATION = 0.01
 #: closed map and exact simulation that differ by more are worth a word (hbar |omega_B| eps/2)
 _MAP_FAILS = 0.05
-_MAX_EXTENDED_CYCLES = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +68,12 @@ class Plan:
         pulsed = any(isinstance(step, PulseStep) for step in self.protocol.cycle)
         pure = self.protocol.start == "pseudo-pure"
         unread = self.protocol.fid.excitation == "none"
-        return not (self.is_driven or pulsed or pure or unread)
+        return not (self.is_driven or pulsed or pure or unread or self.protocol.has_load)
 
     @property
-    def observed(self) -> Species:
+    def observed(self) -> Species | Load:
         """The species whose FID is read."""
-        register = self.register
-        return register.battery if self.protocol.fid.target == "battery" else register.charger
+        return self.register.of_role(self.protocol.fid.target)
 
     @property
     def carrier_ppm(self) -> float:
@@ -98,7 +94,7 @@ class Plan:
 
     @property
     def partner(self) -> Species:
-        """The species that is not read."""
+        """The species of the star that the observed one is coupled to."""
         register = self.register
         return register.charger if self.observed.role == "battery" else register.battery
 
@@ -107,7 +103,7 @@ class Plan:
         """Polarisation r_z of the reference, in eps or in the pseudo-pure amplitude."""
         if self.protocol.start == "pseudo-pure":
             return 1.0
-        return self.register.equilibrium_ratio if self.observed.role == "battery" else 1.0
+        return abs(self.register.equilibrium_of(self.observed.role))
 
     def __str__(self) -> str:
         return f"{self.protocol}\n{self.register}\n{self.compiled}"
@@ -124,8 +120,8 @@ class Prediction:
     exact : ChargingCurve
         One point for each row.
     closed : ChargingCurve or None
-        By the closed map; None where it does not apply (a pseudo-pure start, a driven charger,
-        single pulses, which leave coherence).
+        By the closed map; None where it does not apply (a pseudo-pure start, a driven charger, a
+        discharge, single pulses, which leave coherence).
     target : ChargingCurve or None
         What the plan's driven exchange stands for, where it is compiled to slices and flips.
     translation_error : float or None
@@ -141,6 +137,8 @@ class Prediction:
         and by the closed map.
     tau : dict
         Definition -> time in seconds or None ("threshold" with n = 1, "slowest-mode").
+    balances : tuple of EnergyBalance, or None
+        Of every row, where a load takes part.
     """
 
     simulated: tuple[SimulatedSequence, ...]
@@ -155,6 +153,7 @@ class Prediction:
     cycles_to_saturation: int | None
     cycles_to_saturation_closed: int | None
     tau: dict[str, float | None]
+    balances: tuple[EnergyBalance, ...] | None = None
 
     @property
     def target_error(self) -> float | None:
@@ -164,9 +163,9 @@ class Prediction:
         return float(np.abs(self.exact.energy - self.target.energy).max())
 
     def warnings(self) -> list[str]:
-        """Say so where the closed map fails to describe the plan."""
+        """Say so where the closed map fails, or where the load is not charged."""
         if self.closed is None:
-            return []
+            return load_warnings(self.balances)
         gap = float(np.abs(self.exact.energy - self.closed.energy).max())
         if gap <= _MAP_FAILS:
             return []
@@ -226,6 +225,15 @@ def plan_of(
         compiled=compiled,
         file=file,
     )
+    places = max(protocol.simulation.b1_points, protocol.simulation.offset_points)
+    if places > 1 and register.load is not None:
+        raise InputError(
+            f"must be 1 with a load, whose RF field is not varied, but is {places}",
+            file=file,
+            key="simulation.b1_points, simulation.offset_points",
+            value=places,
+            limit="1",
+        )
     width_hz = protocol.fid.spectral_width_hz
     if abs(plan.line_offset_hz) > 0.4 * width_hz:
         raise InputError(
@@ -271,18 +279,10 @@ def make_closed_map(plan: Plan) -> ClosedMap:
     sequences = [*plan.compiled.sequences, *([r] if (r := plan.compiled.reference) else [])]
     found: dict[Event, Array] = {}
     for events in (plan.compiled.cycle, *(s.events for s in sequences)):
-        for segment in _segments(events):
+        for segment in segments_of(events):
             if segment not in found:
                 found[segment] = alone.transfer(segment, tick_s)
     return ClosedMap(register=plan.register, tick_s=tick_s, measured=found)
-
-
-def _segments(events: tuple[Event, ...]) -> Iterator[Segment]:
-    for event in events:
-        if isinstance(event, Segment):
-            yield event
-        elif isinstance(event, Loop):
-            yield from _segments(event.body)
 
 
 def curve_of(
@@ -314,7 +314,6 @@ def curve_of(
             covariance=covariance,
             provenance=provenance,
         )
-    battery = plan.protocol.fid.target == "battery"
     return ChargingCurve.from_magnetisation(
         times=times,
         r_z=r_z,
@@ -322,8 +321,26 @@ def curve_of(
         covariance=covariance,
         start="thermal",
         provenance=provenance,
-        energy_unit=NMR_ENERGY_UNIT if battery else CHARGER_ENERGY_UNIT,
+        energy_unit=ENERGY_UNITS[plan.protocol.fid.target],
     )
+
+
+def simulate_plan(
+    plan: Plan, simulator: Simulator, progress: Callable[[str], None] = lambda _: None
+) -> tuple[tuple[SimulatedSequence, ...], SimulatedSequence | None, ChargingCurve]:
+    """Return every row and the reference as simulated, and the exact curve of the rows."""
+    compiled = plan.compiled
+    rows = []
+    for k, sequence in enumerate(compiled.sequences, start=1):
+        progress(
+            f"simulating row {k} of {len(compiled.sequences)}, {plan.register.satellites + 1} spins"
+        )
+        rows.append(simulator.simulate(sequence))
+    simulated = tuple(rows)
+    reference = simulator.simulate(compiled.reference) if compiled.reference else None
+    r_exact = read_out(plan, simulated, reference)
+    provenance = f"exact simulation: {simulator.engine}"
+    return simulated, reference, curve_of(plan, r_exact, row_times(plan), provenance)
 
 
 def predict(
@@ -334,25 +351,16 @@ def predict(
     """Simulate every row exactly, and by the closed map beside it; `progress` is told each row."""
     compiled, register = plan.compiled, plan.register
     simulator = simulator or make_simulator(plan)
-    rows = []
-    for k, sequence in enumerate(compiled.sequences, start=1):
-        progress(
-            f"simulating row {k} of {len(compiled.sequences)}, {register.satellites + 1} spins"
-        )
-        rows.append(simulator.simulate(sequence))
-    simulated = tuple(rows)
-    reference = simulator.simulate(compiled.reference) if compiled.reference else None
+    simulated, reference, exact = simulate_plan(plan, simulator, progress)
     observed_battery = plan.protocol.fid.target == "battery"
-    r_exact = read_out(plan, simulated, reference)
-    times = row_times(plan)
-    exact = curve_of(plan, r_exact, times, f"exact simulation: {simulator.engine}")
+    times = exact.times
     closed = p_exact = p_closed = None
-    approach = _Approach(tau={})
+    approach = Approach(tau={})
     if plan.has_closed_map:
         closed_map = make_closed_map(plan)
-        closed_p = np.array(
-            [closed_map.detected(s, plan.observed.role) for s in compiled.sequences]
-        )
+        role = plan.observed.role
+        assert role != "load"  # has_load
+        closed_p = np.array([closed_map.detected(s, role) for s in compiled.sequences])
         closed = curve_of(plan, plan.observed.nucleus.sign * closed_p, times, "closed map")
         if plan.is_reenergised and observed_battery:
             tick = plan.spectrometer.tick_s
@@ -363,7 +371,9 @@ def predict(
             }
             pairs = np.array([kept[body] for body in bodies])
             p_exact, p_closed = pairs[:, 0], pairs[:, 1]
-            approach = _approach(plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0]))
+            approach = approach_fixed_point(
+                plan, simulator, closed_map, float(p_exact[0]), float(p_closed[0])
+            )
     ideal = _ideal_twin(plan)
     target = None
     if ideal is not None:
@@ -380,8 +390,16 @@ def predict(
         p_star_closed=p_closed,
         cycles_to_saturation=approach.cycles,
         cycles_to_saturation_closed=approach.cycles_closed,
+        balances=_balances(plan, simulator),
         tau=approach.tau,
     )
+
+
+def _balances(plan: Plan, simulator: Simulator) -> tuple[EnergyBalance, ...] | None:
+    if not plan.protocol.has_load:
+        return None
+    assert isinstance(simulator, StarSimulator)
+    return energy_balances(plan.compiled, plan.register, simulator.conditions)
 
 
 def _ideal_twin(plan: Plan) -> Plan | None:
@@ -437,67 +455,3 @@ def row_times(plan: Plan) -> Array:
 def _steady_cycle(sequence: PulseSequence) -> tuple[Any, ...] | None:
     loops = [event.body for event in sequence.events if isinstance(event, Loop)]
     return loops[-1] if loops else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Approach:
-    cycles: int | None = None
-    cycles_closed: int | None = None
-    tau: dict[str, float | None] = field(
-        default_factory=lambda: {"threshold": None, "slowest-mode": None}
-    )
-
-
-def _approach(
-    plan: Plan, simulator: Simulator, closed_map: ClosedMap, p_exact: float, p_closed: float
-) -> _Approach:
-    """Follow the first row's cycle, exactly and by the closed map, to its fixed points."""
-    factor = abs(closed_map.slowest_factor(plan.compiled.cycle))
-    if not factor < 1.0:
-        return _Approach()
-    needed = 1 if factor < 1e-12 else math.ceil(-math.log(1e-8) / -math.log(factor))
-    count = max(8, min(needed, _MAX_EXTENDED_CYCLES))
-    if any(True for _ in _segments(plan.compiled.cycle)):
-        # each pulse train of a many-spin cycle costs tenths of a second: what the sweep needs
-        longest = max(plan.protocol.at(row).cycles for row in range(plan.protocol.rows))
-        count = max(8, min(count, longest))
-    once = replace(plan.protocol.at(0), sweep=None)
-    none, extended = (
-        compile_protocol(replace(once, cycles=n), plan.register, plan.spectrometer).sequences[0]
-        for n in (0, count)
-    )
-    events = extended.events
-    # preparation, perhaps the first repetition apart, the loop of all others, read-out
-    where = max(k for k, e in enumerate(events) if isinstance(e, Loop))
-    loop = events[where]
-    assert isinstance(loop, Loop)
-    before = where - (len(events) - len(none.events) - 1)
-    first = [where] if before < where else []
-    ends = [before, *first, *range(where + 1, where + 1 + loop.count)]
-    simulated = simulator.simulate(extended)
-    times, p = simulated.times_s[ends], simulated.battery_z[ends]
-
-    state = closed_map.of_events(events[:before]) @ closed_map.equilibrium()
-    maps = [closed_map.of_events(events[before:where])] * len(first)
-    maps += [closed_map.of_events(loop.body)] * loop.count
-    closed = [closed_map.battery(state)]
-    for step in maps:
-        state = step @ state
-        closed.append(closed_map.battery(state))
-    return _Approach(
-        cycles=_cycles_to_saturation(p, p_exact),
-        cycles_closed=_cycles_to_saturation(np.array(closed), p_closed),
-        tau={
-            "threshold": threshold_time(times - times[0], p, p_exact),
-            "slowest-mode": slowest_mode_time(times - times[0], p, p_exact),
-        },
-    )
-
-
-def _cycles_to_saturation(p: Array, p_star: float) -> int | None:
-    """Return the cycles after which p stays within SATURATION of the way to p*, if it does."""
-    distance = np.abs(p - p_star)
-    far = np.flatnonzero(distance > SATURATION * distance[0])
-    if not len(far) or far[-1] == len(p) - 1:
-        return None
-    return int(far[-1]) + 1

@@ -241,8 +241,10 @@ def polarisations(plan: Plan, engine: Engine, transfer: float | None = None) -> 
         b of every exchange of the map, in place of that of J.
     """
     if engine == "map":
-        closed = replace(make_closed_map(plan), transfer=transfer)
-        levels = [closed.detected(s, plan.observed.role) for s in plan.compiled.sequences]
+        closed, role = replace(make_closed_map(plan), transfer=transfer), plan.observed.role
+        if role == "load":
+            raise ValueError("the closed map knows no load: use the exact simulation")
+        levels = [closed.detected(s, role) for s in plan.compiled.sequences]
         return np.asarray(plan.observed.nucleus.sign * np.array(levels))
     simulator = make_simulator(plan)
     reference = plan.compiled.reference

@@ -23,6 +23,5 @@ def read_out(
     if reference is not None and reference.detected is not None:
         scale = plan.reference_polarisation / reference.detected[0]
         return np.array([scale * s.detected[0] for s in simulated if s.detected is not None])
-    of_battery = plan.protocol.fid.target == "battery"
-    levels = [s.battery_z[-1] if of_battery else s.charger_z[-1] for s in simulated]
+    levels = [s.polarisation(plan.observed.role)[-1] for s in simulated]
     return plan.observed.nucleus.sign * np.array(levels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import tempfile
 from dataclasses import dataclass, replace
@@ -13,25 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.analysis.alternating import fit_approach
+from nmrqb.analysis.budget import ErrorBudget
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
-from nmrqb.analysis.compare import Comparison, compare_curves
+from nmrqb.analysis.compare import Comparison, compare_curves, measured_energies
 from nmrqb.analysis.coupling import fit_coupling
 from nmrqb.analysis.curve_fit import CurveFit, with_scale_error
 from nmrqb.analysis.curves import fit_recovery
+from nmrqb.analysis.measured_times import MeasuredTimes, measured_times
 from nmrqb.analysis.nutation import fit_nutation
-from nmrqb.analysis.series_fit import RegionFit, fit_series
+from nmrqb.analysis.region_fit import RegionFit
+from nmrqb.analysis.series_fit import fit_series
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
 from nmrqb.files.bruker import write_bruker
 from nmrqb.files.vendors import read_series
 from nmrqb.protocol.protocol import Protocol
 from nmrqb.signals.series import Series
+from nmrqb.studies.balance_report import balance_words
 from nmrqb.studies.measurement import (
     observed_region,
     pseudo_pure_signal,
     simulate_measurement,
     swept_list,
 )
+from nmrqb.studies.numbers import with_error
 from nmrqb.studies.plan import Plan, Prediction, curve_of, make_plan, predict
 
 Array = NDArray[np.float64]
@@ -52,6 +56,10 @@ class RunResult:
     line : RegionFit
         Shared line shape and signed amplitudes; row 0 is the thermal reference.
     measured : ChargingCurve
+    budget : ErrorBudget
+        Of the polarisations of `measured`, source by source.
+    taus : MeasuredTimes or None
+        The three charging times of a charging that is followed against its cycles.
     fit : CurveFit or None
         Charging (tau, E_inf, E_0) or recovery (T1, M_inf, inversion); None with `fit_reason`.
     comparisons : tuple of Comparison
@@ -64,6 +72,8 @@ class RunResult:
     series: Series
     line: RegionFit
     measured: ChargingCurve
+    budget: ErrorBudget
+    taus: MeasuredTimes | None
     fit: CurveFit | None
     fit_reason: str | None
     fit_truth: CurveFit | None
@@ -86,6 +96,7 @@ class RunResult:
         """Return the verdict in words, one sentence each."""
         read_battery = self.plan.protocol.fid.target == "battery"
         words = self._charging_words() if self.plan.is_charging and read_battery else []
+        words += balance_words(self.prediction, self.plan.register)
         exact = self.comparisons[0]
         agree = "agrees with" if exact.p_value >= _LEAST_P_VALUE else "CONTRADICTS"
         words.append(
@@ -241,7 +252,14 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
         f"fit of {series.provenance} ({series.rows} rows)",
         calibrated.covariance,
     )
+    measured = replace(measured, scale_error=calibrated.scale_error)
     fit, reason, truth = _fit(plan, measured, prediction.exact, calibrated)
+    taus = None
+    if fit is not None and plan.protocol.model == "charging":
+        own = measured_energies(measured).own_covariance
+        taus = measured_times(
+            measured.times, measured.energy, own, fit, np.random.default_rng(seed)
+        )
     predicted = {"the exact simulation": prediction.exact, "the closed map": prediction.closed}
     comparisons = tuple(
         compare_curves(measured, curve, name) for name, curve in predicted.items() if curve
@@ -252,6 +270,8 @@ def analyse(plan: Plan, prediction: Prediction, series: Series, seed: int) -> Ru
         series=series,
         line=line,
         measured=measured,
+        budget=calibrated.budget,
+        taus=taus,
         fit=fit,
         fit_reason=reason,
         fit_truth=truth,
@@ -268,7 +288,7 @@ def _fit(
         plan.protocol.sweep is not None and plan.protocol.sweep.key == "cycles"
     ):
         return None, "tau and E(inf) need the number of cycles as the sweep", None
-    own = calibrated.own_covariance
+    own = measured_energies(measured).own_covariance
     # charging is fitted to the energy, everything else to the magnetisation
     sign = 1.0 if plan.protocol.model == "charging" else -1.0
 
@@ -297,16 +317,6 @@ def _fit(
     except ValueError as error:
         return None, str(error), None
     return fit, None, truth
-
-
-def with_error(value: float, stderr: float | None) -> str:
-    """Return a number with its standard error, both to the error's second digit."""
-    if not stderr:
-        return f"{value:.6g}"
-    digits = max(0, 1 - math.floor(math.log10(stderr)))
-    if digits > 6 or abs(value) >= 1e7:
-        return f"{value:.6g} +- {stderr:.2g}"
-    return f"{value:.{digits}f} +- {stderr:.{digits}f}"
 
 
 def _shown(p: dict[str, Any]) -> str:

@@ -15,7 +15,9 @@ from nmrqb.analysis.nutation import nutation
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.battery.charging_time import exponential_approach
 from nmrqb.report import figures, html
+from nmrqb.report.budget_table import budget_table
 from nmrqb.report.sequence_figure import draw_sequence
+from nmrqb.studies.balance_report import balance_section
 from nmrqb.studies.run import RunResult
 
 Array = NDArray[np.float64]
@@ -36,8 +38,10 @@ def run_report(result: RunResult, versions: dict[str, str]) -> str:
             f"({plan.register.eps:.4g} here); energies in {result.measured.energy_unit}. Start of "
             f"the spins: {result.measured.start}."
         ),
+        budget_table(result.budget),
         f"<h2>{plan.protocol.model.capitalize()} curve</h2>\n",
         html.figure(_curve(result), _curve_caption(result)),
+        balance_section(plan, result.prediction),
         "<h2>Spectra</h2>\n",
         html.figure(
             _spectra(result),

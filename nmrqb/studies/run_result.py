@@ -8,8 +8,13 @@ import numpy as np
 from scipy import stats
 
 from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.battery.charging_time import DEFINITIONS
+from nmrqb.analysis.measured_times import HOW
+from nmrqb.analysis.quantities import battery_quantities
+from nmrqb.battery.charging_time import DEFINITIONS, Definition
+from nmrqb.studies.balance_report import balance_object
 from nmrqb.studies.run import RunResult
+
+_OTHER_TIMES: tuple[Definition, ...] = ("threshold", "slowest-mode")
 
 
 def _parameter(
@@ -42,7 +47,7 @@ def _withheld(reason: str, unit: str, predicted: float | None = None) -> dict[st
 
 def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     prediction, fit, truth = result.prediction, result.fit, result.fit_truth
-    sign = result.plan.register.battery.nucleus.sign
+    sign = result.plan.observed.nucleus.sign
     energy_unit = result.measured.energy_unit
     # without re-energising a cycle has no fixed point worth the name
     known = prediction.p_star_exact
@@ -72,6 +77,8 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
             "omega": _parameter(fit.parameters["omega"], None),
             "phi": _parameter(fit.parameters["phi"], None),
         }
+    if result.plan.protocol.has_load:
+        parameters.pop("p_star")  # the cycle's fixed point is the battery's, before the discharge
     rows = [
         {
             "model": "charging",
@@ -89,16 +96,21 @@ def _charging_results(result: RunResult) -> list[dict[str, Any]]:
     sweep = result.plan.protocol.sweep
     if not result.plan.is_reenergised or (sweep is not None and sweep.key != "cycles"):
         return rows  # every row has charging times of its own
-    one = "a single fitted exponential has one tau (definition fit); only predicted here"
-    for definition in ("threshold", "slowest-mode"):
+    none = result.fit_reason or "no fit"
+    for definition in _OTHER_TIMES:
+        expected = prediction.tau.get(definition)
+        tau = _withheld(none, "s", expected)
+        if result.taus is not None:
+            tau = _parameter(result.taus.tau[definition], expected)
         rows.append(
             {
                 "model": "charging",
                 "definition": definition,
                 "definition_text": DEFINITIONS[definition]
                 + (", n = 1" if definition == "threshold" else ""),
-                "parameters": {"tau": _withheld(one, "s", prediction.tau.get(definition))},
-                "identifiable": False,
+                "how": HOW[definition],
+                "parameters": {"tau": tau},
+                "identifiable": tau["value"] is not None,
                 "warnings": [],
             }
         )
@@ -172,6 +184,17 @@ def _predicted(result: RunResult, name: str, truth: CurveFit | None) -> float | 
     return truth.parameters[name].value if truth else None
 
 
+def _quantities(result: RunResult) -> dict[str, Any] | None:
+    """Return energy and ergotropy of every row of a battery read along z, from a thermal start."""
+    plan, curve, budget = result.plan, result.measured, result.budget
+    if plan.protocol.fid.target != "battery" or curve.start != "thermal":
+        return None
+    own = np.sqrt(np.diag(budget.own_covariance))
+    return battery_quantities(
+        curve.times, budget.values, own, budget.scale_error, batteries=plan.register.batteries
+    ).to_result()
+
+
 def result_object(result: RunResult) -> dict[str, Any]:
     """Return the object of result.json."""
     plan, prediction = result.plan, result.prediction
@@ -213,6 +236,7 @@ def result_object(result: RunResult) -> dict[str, Any]:
             "translation_error": prediction.translation_error,
             "other_single_shots": prediction.other_transfers,
         },
+        "energy_balance": balance_object(prediction, register),
         "plan": {
             "duration_s": compiled.duration_s,
             "cycle_s": compiled.cycle_s,
@@ -237,5 +261,7 @@ def result_object(result: RunResult) -> dict[str, Any]:
             "source": result.series.axis.source,
             "reference_row": result.series.reference_row,
         },
+        "error_budget": result.budget.to_result(),
+        "quantities": _quantities(result),
         "curve": result.measured,
     }

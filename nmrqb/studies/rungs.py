@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.compiler.compile import compile_protocol
-from nmrqb.protocol.steps import CycleStep, DrivenExchangeStep, ExchangeStep
+from nmrqb.protocol.discharge import Discharge
+from nmrqb.protocol.protocol import Protocol
+from nmrqb.protocol.steps import CycleStep, DischargeStep, DrivenExchangeStep, ExchangeStep
 from nmrqb.sequence.events import PulseSequence
 from nmrqb.simulate.simulator import StarSimulator
 from nmrqb.spectrometer.spectrometer import Channel, InversionPulse, Spectrometer
@@ -30,6 +33,7 @@ from nmrqb.spins.register import Measured
 from nmrqb.studies.plan import Plan, Simulator, make_simulator
 
 Array = NDArray[np.float64]
+Step: TypeAlias = CycleStep | DischargeStep
 #: keys of steps that belong to a translation: the ideal exchange has none of them
 _TRANSLATED = frozenset({"steps", "slices", "spin_lock"})
 #: a clock that rounds nothing and a length that is none
@@ -105,7 +109,7 @@ def rungs_of(plan: Plan) -> tuple[Rung, ...]:
 
     def rung(
         cause: str,
-        change: Callable[[CycleStep], CycleStep],
+        change: Callable[[Step], Step],
         spectrometer: Spectrometer,
         simulator: Simulator,
     ) -> Rung:
@@ -115,7 +119,7 @@ def rungs_of(plan: Plan) -> tuple[Rung, ...]:
         parts = [protocol.at(k) for k in range(protocol.rows)] if alone else [protocol]
         compiled = [
             compile_protocol(
-                replace(part, cycle=tuple(change(step) for step in part.cycle)),
+                _with_steps(part, change),
                 register,
                 spectrometer,
             )
@@ -172,24 +176,35 @@ def _instant_channel(channel: Channel) -> Channel:
     return replace(channel, pulse_90_s=_INSTANT_S, inversions=perfect)
 
 
-def _unchanged(step: CycleStep) -> CycleStep:
+def _with_steps(protocol: Protocol, change: Callable[[Step], Step]) -> Protocol:
+    changed: dict[str, Any] = {
+        section: tuple(change(step) for step in getattr(protocol, section))
+        for section in ("cycle", "discharge")
+    }
+    return replace(protocol, **changed)
+
+
+def _unchanged(step: Step) -> Step:
     return step
 
 
-def _without_relaxation(step: CycleStep) -> CycleStep:
+def _without_relaxation(step: Step) -> Step:
     """Return a step that, where it is ideal, does not relax; segments are silenced later."""
-    if isinstance(step, ExchangeStep | DrivenExchangeStep) and step.exchange == "ideal":
+    exchanges = ExchangeStep | DrivenExchangeStep | Discharge
+    if isinstance(step, exchanges) and step.exchange == "ideal":
         return replace(step, relax_during_exchange=False)
     return step
 
 
-def _ideal(step: CycleStep) -> CycleStep:
+def _ideal(step: Step) -> Step:
     """Return a step with its ideal exchange, without relaxation while that lasts."""
     match step:
         case ExchangeStep():
             return replace(
                 step, exchange="ideal", steps=None, spin_lock_hz=None, relax_during_exchange=False
             )
+        case Discharge():
+            return replace(step, exchange="ideal", steps=None, relax_during_exchange=False)
         case DrivenExchangeStep():
             return replace(
                 step, by="ideal", slices=None, exchange="ideal", relax_during_exchange=False

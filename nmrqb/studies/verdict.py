@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.compiler.limits import rf_duty
+from nmrqb.errors import InputError
+from nmrqb.studies.channel_distance import ChannelDistance, channel_distance
 from nmrqb.studies.error_bound import ErrorBound, error_bound, why_no_bound
 from nmrqb.studies.plan import Plan, curve_of, row_times
 from nmrqb.studies.rungs import Rung, rungs_of
@@ -40,6 +42,9 @@ class Verdict:
         compiled - target.
     bound : ErrorBound or None
         What was known before the simulation; None with `bound_reason`.
+    channel : ChannelDistance or None
+        The channel of the longest row's cycles on the battery beside what they stand for; None
+        with `channel_reason`.
     """
 
     plan: Plan
@@ -48,6 +53,8 @@ class Verdict:
     by_cause: dict[str, Array]
     bound: ErrorBound | None
     bound_reason: str | None
+    channel: ChannelDistance | None
+    channel_reason: str | None
 
     @property
     def energy_deviation(self) -> float:
@@ -107,6 +114,10 @@ class Verdict:
                 f"With the stated reference {scans} scan(s) a row bring the noise of the energy to "
                 f"{WANTED_STDERR:g}: {scans * once / 3600.0:.3g} h for all rows."
             )
+        if self.channel is not None:
+            said += self.channel.sentences()
+        else:
+            said.append(f"No channel distance is given: {self.channel_reason}.")
         said += [f"LIMIT VIOLATED: {v}." for v in compiled.violations]
         said += [f"{w}." for w in compiled.warnings]
         return said
@@ -127,6 +138,8 @@ class Verdict:
             "largest_ergotropy_deviation": self.ergotropy_deviation,
             "bound": None if self.bound is None else self.bound.largest,
             "bound_reason": self.bound_reason,
+            "channel": None if self.channel is None else self.channel.to_result(),
+            "channel_reason": self.channel_reason,
             "duration_s": compiled.duration_s,
             "scans_for_energy_error_0.01": self.scans_for_wanted_error,
             "results": [
@@ -183,14 +196,27 @@ def verdict_on(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> 
         rung.cause: after - before
         for rung, before, after in zip(rungs[1:], energies, energies[1:], strict=False)
     }
+    channel, no_channel = None, None
+    progress("comparing the battery's channel")
+    try:
+        channel = channel_distance(plan, row=_longest(plan))
+    except (InputError, ValueError) as error:
+        no_channel = error.problems[0].message if isinstance(error, InputError) else str(error)
     return Verdict(
         plan=plan,
+        channel=channel,
+        channel_reason=no_channel,
         target=curves[0],
         compiled=curves[-1],
         by_cause=by_cause,
         bound=bound,
         bound_reason=reason,
     )
+
+
+def _longest(plan: Plan) -> int:
+    """Return the row with most cycles."""
+    return max(range(plan.protocol.rows), key=lambda row: plan.protocol.at(row).cycles)
 
 
 def _curve(plan: Plan, rung: Rung) -> ChargingCurve:

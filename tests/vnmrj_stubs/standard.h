@@ -6,9 +6,10 @@
 typedef int codeint;
 
 extern codeint v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14;
-extern codeint t1, t2;
-extern codeint zero, one, two, three;
-extern double np, sw;
+extern codeint v35, v36, v37, v38, v39, v40, v41;
+extern codeint t1, t2, t3;
+extern codeint zero, one, two, three, ct;
+extern double np, sw, tof, dof;
 
 enum { A, B, C };
 
@@ -37,6 +38,14 @@ void decblank(void);
 void decon(void);
 void decoff(void);
 void initval(double value, codeint variable);
+void assign(codeint from, codeint to);
+void add(codeint a, codeint b, codeint sum);
+void mult(codeint a, codeint b, codeint product);
+void mod4(codeint a, codeint rest);
+void incr(codeint variable);
+void getelem(codeint table, codeint place, codeint element);
+void obsoffset(double hertz);
+void decoffset(double hertz);
 void loop(codeint count, codeint index);
 void endloop(codeint index);
 void startacq(double alfa);

@@ -7,11 +7,11 @@ all it is given.  Whatever it does not understand it refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from nmrqb.errors import InputError
-from nmrqb.files.pulse_programs.parameter_table import parse_table
+from nmrqb.files.pulse_programs.bruker_text import DURATION, LO, RELATION, UNITS, BrukerText
 from nmrqb.files.pulse_programs.timeline import (
     Field,
     Interval,
@@ -19,146 +19,25 @@ from nmrqb.files.pulse_programs.timeline import (
     Node,
     Repeat,
     Timeline,
+    looped,
     normalised,
     overlapping,
 )
 
-#: TopSpin's names: the channel of a calibrated power, its 90 degree pulse
-_REFERENCE = {"plw1": ("f1", "p1"), "plw2": ("f2", "p3"), "plw3": ("f3", "p5")}
-_UNITS = {"s": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6")}
-_INCLUDES = ("#include <Avance.incl>", "#include <Grad.incl>")
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smu])")
-_RELATION = re.compile(r'"(\w+) = ([^"]+)"')
-_DERIVED = re.compile(r"(plw\d)\*pow\((p\d+)/(p\d+),2\)")
-_LIST = re.compile(r"define list<(delay|pulse|loopcounter)> (\w+) = <([$\w]+)>")
-_PHASES = re.compile(r"(ph\d+) = (?:\((\d+)\) )?(\d+(?: \d+)*)")
-_PULSE = re.compile(r"\((\w+)(?::(sp\d+)| (pl\d+)) (ph\d+)\):(f\d)")
+_PULSE = re.compile(r"\((\w+)(?::(sp\d+)| (pl\d+)) (ph\d+)(\^?)\):(f\d)")
 _CENTRE = re.compile(r"\(center ((?:\([^()]*\):f\d ?)+)\)")
 _GRADIENT = re.compile(r"(p\d+|\w+):gp\d+")
-_GO = re.compile(r"go=(\d+) (ph\d+)((?: cpd\d:f\d)*)")
-_LO = re.compile(r"lo to (\d+) times (l\d+)")
+_GO = re.compile(r"(go=\d+|goscnp) (ph\d+)((?: cpd\d:f\d)*)")
 _IF = re.compile(r'if "(l\d+) < 1" goto (\d+)')
 _NEXT = re.compile(r"(\w+)\.inc")
-_DELAY = re.compile(r"(\w+(?:\.\d+)?)((?: (?:do:f\d|pl\d+:f\d|cw:f\d|ph\d+))*)( wr #0 if #0 zd)?")
+_DELAY = re.compile(
+    r"(\w+(?:\.\d+)?)((?: (?:do:f\d|pl\d+:f\d|cw:f\d|ph\d+|[ir]pp\d+|fq=\w+:f\d))*)"
+    r"( wr #0 if #0 zd)?"
+)
 
 
-class BrukerProgram:
-    """An exported program.
-
-    Parameters
-    ----------
-    program : str
-        Text of the pulse program.
-    lists : mapping
-        ``"vd/name"`` -> text of the list.
-    table : str
-        Text of the parameter table.
-
-    Raises
-    ------
-    InputError
-        For a statement that is not understood.
-    """
-
-    def __init__(self, program: str, lists: Mapping[str, str], table: str) -> None:
-        self.file_lists = lists
-        self.table = parse_table(table, "parameter table")
-        self.tick_s = Decimal(self._given("TICK")) * _UNITS["u"]
-        self.times: dict[str, Decimal] = {
-            name.lower(): Decimal(value) * _UNITS["u"]
-            for name, value in self.table.items()
-            if re.fullmatch(r"P\d|P\d\d", name) and re.fullmatch(r"[\d.]+", value)
-        }
-        self.powers: dict[str, tuple[str, float]] = {}
-        self.numbers: dict[str, int] = {}
-        self.lists: dict[str, list[Decimal]] = {}
-        self.phases: dict[str, list[float]] = {}
-        self.code: list[str] = []
-        self.labels: dict[str, int] = {}
-        try:
-            for raw in program.splitlines():
-                self._read(raw)
-        except KeyError as error:
-            raise InputError("is not defined", key=str(error.args[0])) from None
-        self.loops: dict[int, list[int]] = {}
-        for position, statement in enumerate(self.code):
-            if match := _LO.fullmatch(statement):
-                start = self._label(match[1])
-                if start > position:
-                    raise self._bad(statement)
-                self.loops.setdefault(start, []).append(position)
-
-    # ---- reading the text
-
-    def _read(self, raw: str) -> None:
-        line = raw.split(";", maxsplit=1)[0].strip()
-        if not line or line in _INCLUDES:
-            return
-        if match := _LIST.fullmatch(line):
-            self.lists[match[2]] = self._entries(match[1], match[3])
-        elif match := _PHASES.fullmatch(line):
-            turn = 360.0 / int(match[2] or 4)
-            self.phases[match[1]] = [turn * int(word) for word in match[3].split()]
-        elif not self.code and (match := _RELATION.fullmatch(line)):
-            self._relate(match[1], match[2], {})
-        else:
-            label, _, rest = line.partition(" ")
-            if label.isdigit():
-                if label in self.labels:
-                    raise self._bad(line)
-                self.labels[label] = len(self.code)
-                line = rest.strip()
-            self.code.append(line)
-
-    def _entries(self, kind: str, source: str) -> list[Decimal]:
-        folder = {"delay": "vd", "pulse": "vp", "loopcounter": "vc"}[kind]
-        name = self._given(source[1:]) if source.startswith("$") else source
-        try:
-            words = self.file_lists[f"{folder}/{name}"].split()
-        except KeyError:
-            raise InputError("there is no such list", key=f"{folder}/{name}") from None
-        if kind == "loopcounter":
-            return [Decimal(int(word)) for word in words]
-        return [self._duration(word) for word in words]
-
-    def _duration(self, text: str) -> Decimal:
-        match = _DURATION.fullmatch(text)
-        if match is None:
-            raise self._bad(text)
-        return Decimal(match[1]) * _UNITS[match[2]]
-
-    def _relate(self, name: str, expression: str, at: Mapping[str, Decimal]) -> None:
-        if name.startswith(("plw", "spw")):
-            match = _DERIVED.fullmatch(expression)
-            if match is None or _REFERENCE[match[1]][1] != match[2]:
-                raise self._bad(expression)
-            ratio = float(self.times[match[2]] / self.times[match[3]]) ** 2
-            self.powers[name] = (_REFERENCE[match[1]][0], ratio)
-        elif name.startswith("l"):
-            source, _, less = expression.partition(" - ")
-            value = int(source) if source.isdigit() else int(at[source])
-            self.numbers[name] = value - int(less or 0)
-        elif expression in self.times:
-            self.times[name] = self.times[expression]
-        else:
-            self.times[name] = self._duration(expression)
-
-    def _given(self, name: str) -> str:
-        if name not in self.table:
-            raise InputError("is missing in the parameter table", key=name)
-        return self.table[name]
-
-    def _label(self, name: str) -> int:
-        if name not in self.labels:
-            raise InputError("there is no such label", key=name)
-        return self.labels[name]
-
-    @staticmethod
-    def _bad(statement: str) -> InputError:
-        return InputError("is not understood", key="statement", value=statement)
-
-    # ---- running it
+class BrukerProgram(BrukerText):
+    """An exported program, to be run; made from its text (see `BrukerText`)."""
 
     def row(self, row: int, scan: int = 0) -> Timeline:
         """Return the timeline of one row (0 is the first one acquired) in one of its scans."""
@@ -168,38 +47,67 @@ class BrukerProgram:
         raise InputError("there is no such row", key="row", value=row)
 
     def rows(self, scan: int = 0) -> Iterator[Timeline]:
-        """Yield the timelines of all rows in the order of acquisition.
+        """Yield the timelines of all rows in the order of acquisition, in one of their scans.
 
         Housekeeping between scans (literal waits with every channel off) is left out.
         """
+        for _, _, timeline in self._guarded(scan):
+            yield timeline
+
+    def every_scan(self) -> Iterator[tuple[int, int, Timeline]]:
+        """Yield row, scan and timeline of every scan of the rows that program their scans.
+
+        Those are the rows that acquire without moving the phase lists on (goscnp); all others run
+        one scan, and the console steps the lists.
+        """
+        for row, scan, timeline in self._guarded(None):
+            if row in self.programmed:
+                yield row, scan, timeline
+
+    def _guarded(self, scan: int | None) -> Iterator[tuple[int, int, Timeline]]:
         try:
-            yield from self._rows(scan)
+            yield from self._run(scan)
         except KeyError as error:
             raise InputError("is not defined", key=str(error.args[0])) from None
 
-    def _rows(self, scan: int) -> Iterator[Timeline]:
+    def _run(self, wanted: int | None) -> Iterator[tuple[int, int, Timeline]]:
+        """Yield row, scan and timeline; of one wanted scan, or of all that the program runs."""
         self.index = dict.fromkeys(self.lists, 0)
         self.on: dict[str, Field] = {}
         self.level: dict[str, str] = {}
-        self.scan = scan
+        self.offset: dict[str, float] = {}
+        #: entry of every phase list, as the program and the console have moved it on
+        self.pointer = dict.fromkeys(self.phases, 0)
+        self.programmed: set[int] = set()
+        self._passes: dict[object, Timeline] = {}
         runs: dict[int, int] = {}
-        position, nodes, written = 0, list[Node](), True
+        position, nodes, written, row, scan = 0, list[Node](), True, -1, 0
         while position < len(self.code):
             statement = self.code[position]
+            self.auto = (wanted or 0) if self._is_stepped(position) else 0
             if statement == "exit":
                 break
             if match := _GO.fullmatch(statement):
-                nodes.append(self._acquire(match))
-                if not written:
+                if written:
+                    row, scan, written = row + 1, 0, False
+                elif row not in self.programmed:
                     raise self._bad("a row that is not written")
-                written = False
-                yield normalised(tuple(nodes))
-            elif _LO.fullmatch(statement):
+                nodes.append(self._acquire(match))
+                if match[1] == "goscnp":
+                    self.programmed.add(row)
+                    if wanted in (None, scan):
+                        yield row, scan, normalised(tuple(nodes))
+                    scan += 1
+                else:
+                    yield row, self.auto, normalised(tuple(nodes))
+                    self._move(self.phases, int(self._given("NS")))
+            elif match := LO.fullmatch(statement):
                 start, count = self._loop(statement)
                 runs[position] = runs.get(position, 0) + 1
                 if runs[position] < count:
                     position = start
                     continue
+                runs[position] = 0
             elif self._is_housekeeping(statement):
                 nodes = []
                 written = written or "wr #0" in statement
@@ -215,25 +123,55 @@ class BrukerProgram:
             position += 1
         if self.on:
             raise InputError("a channel is still on at the end", key=", ".join(self.on))
+        if any(self.offset.values()):
+            raise InputError("a channel is off its carrier at the end", key="fq")
+
+    def _is_stepped(self, position: int) -> bool:
+        """True within a scan that the console repeats, moving every phase list on (go=label)."""
+        return any(start <= position <= end for start, end in self.stepped)
 
     def _loop(self, statement: str) -> tuple[int, int]:
-        match = _LO.fullmatch(statement)
+        match = LO.fullmatch(statement)
         assert match
-        return self._label(match[1]), self.numbers[match[2]]
+        count = int(self._given("NS")) if match[2] == "ns" else self.numbers[match[2]]
+        return self._label(match[1]), count
 
     def _inner_loop(self, start: int, before: int) -> int | None:
         """Return the end of the outermost loop at `start` that ends before and never acquires."""
         ends = [
             end
             for end in self.loops.get(start, [])
-            if end < before and not any(s.startswith("go=") for s in self.code[start:end])
+            if end < before and not any(s.startswith("go") for s in self.code[start:end])
         ]
         return max(ends, default=None)
 
     def _repeat(self, start: int, end: int) -> Timeline:
         _, count = self._loop(self.code[end])
         # the loop tests at its end: a body that is entered runs
-        return (Repeat(count=max(count, 1), body=self._block(start, end)),)
+        count = max(count, 1)
+        if not any("^" in s or "ipp" in s for s in self.code[start:end]):
+            return (Repeat(count=count, body=self._block(start, end)),)
+        return looped([self._pass(start, end) for _ in range(count)])
+
+    def _pass(self, start: int, end: int) -> Timeline:
+        """Return one pass of a loop that moves phase lists on, one object for equal passes."""
+        code = self.code[start:end]
+        if any(LO.fullmatch(s) or "pp" in s for s in code):
+            return normalised(self._block(start, end))
+        carets = re.findall(r"(ph\d+)(\^?)", " ".join(code))
+        moved = {name: carets.count((name, "^")) for name, _ in carets}
+        # all that a pass depends on: phases ahead, lengths of the row, channels that are on
+        ahead = tuple(
+            (name, tuple(self._phase(name, k) for k in range(n + 1))) for name, n in moved.items()
+        )
+        key = (start, ahead, tuple(self.index.values()), tuple(self.on.values()))
+        if key not in self._passes:
+            before = dict(self.pointer)
+            self._passes[key] = normalised(self._block(start, end))
+            self.pointer = before
+        for name, n in moved.items():
+            self._move((name,), n)
+        return self._passes[key]
 
     def _block(self, start: int, end: int) -> Timeline:
         nodes: list[Node] = []
@@ -250,7 +188,7 @@ class BrukerProgram:
                     if not start < position <= end:
                         raise self._bad(statement)
                     continue
-            elif _LO.fullmatch(statement) or _NEXT.fullmatch(statement):
+            elif LO.fullmatch(statement) or _NEXT.fullmatch(statement):
                 raise self._bad(statement)
             else:
                 nodes += self._statement(statement)
@@ -261,7 +199,7 @@ class BrukerProgram:
         if statement == "ze":
             return True
         match = _DELAY.fullmatch(statement)
-        if match is None or not _DURATION.fullmatch(match[1]):
+        if match is None or not DURATION.fullmatch(match[1]):
             return False
         self._switch(match[2].split())
         if self.on:
@@ -277,7 +215,7 @@ class BrukerProgram:
         if match := _GRADIENT.fullmatch(statement):
             interval = Interval(half_ticks=self._half_ticks(match[1]), gradient=True)
             return self._with_others((interval,))
-        if match := _RELATION.fullmatch(statement):
+        if match := RELATION.fullmatch(statement):
             current = {n: v[self.index[n]] for n, v in self.lists.items()}
             self._relate(match[1], match[2], current)
             return ()
@@ -298,6 +236,16 @@ class BrukerProgram:
                 self.on[channel] = self._field(channel, "continuous", None, self.level[channel])
             elif what.startswith("pl"):
                 self.level[channel] = what
+            elif what.startswith("ipp"):
+                self._move((f"ph{what[3:]}",), 1)
+            elif what.startswith("rpp"):
+                self.pointer[f"ph{what[3:]}"] = 0
+            elif what.startswith("fq="):
+                self.offset[channel] = self.constants[what[3:]]
+
+    def _move(self, names: Iterable[str], steps: int) -> None:
+        for name in names:
+            self.pointer[name] = (self.pointer[name] + steps) % len(self.phases[name])
 
     def _with_others(self, timeline: Timeline) -> Timeline:
         """Add the channels that are on all the while."""
@@ -314,9 +262,12 @@ class BrukerProgram:
         match = _PULSE.fullmatch(text)
         if match is None:
             raise self._bad(text)
-        length, shape, level, phase, channel = match.groups()
+        length, shape, level, phase, caret, channel = match.groups()
         mode: Mode = "shape" if shape else "pulse"
-        return self._half_ticks(length), self._field(channel, mode, phase, level or shape)
+        field = self._field(channel, mode, phase, level or shape)
+        if caret:
+            self._move((phase,), 1)
+        return self._half_ticks(length), field
 
     def _field(self, channel: str, mode: Mode, phase: str | None, level: str) -> Field:
         name = level.replace("sp", "spw") if level.startswith("sp") else level.replace("pl", "plw")
@@ -328,11 +279,12 @@ class BrukerProgram:
             mode=mode,
             phase_deg=None if phase is None else self._phase(phase),
             power=power,
+            offset_hz=self.offset.get(channel, 0.0),
         )
 
-    def _phase(self, name: str) -> float:
+    def _phase(self, name: str, ahead: int = 0) -> float:
         steps = self.phases[name]
-        return steps[self.scan % len(steps)] % 360.0
+        return steps[(self.pointer[name] + self.auto + ahead) % len(steps)] % 360.0
 
     def _half_ticks(self, name: str) -> int:
         entries = self.lists.get(name)
@@ -343,7 +295,7 @@ class BrukerProgram:
         return int(halves)
 
     def _acquire(self, match: re.Match[str]) -> Repeat:
-        before = 2 * Decimal(self._given("DE")) * _UNITS["u"] / self.tick_s
+        before = 2 * Decimal(self._given("DE")) * UNITS["u"] / self.tick_s
         points = int(self._given("TD")) // 2
         dwell = round(1 / (Decimal(self._given("SWH")) * self.tick_s))
         for word in match[3].split():

@@ -3,15 +3,17 @@
 Lengths, counts and powers are set by relations of the program itself: the operator calibrates one
 pulse of each channel, and every other power follows from it.  A loop body of TopSpin runs at least
 once (``lo to`` tests at its end), so a branch skips the loops of rows that have no repetition.
+Where frames are flipped (see `bruker_frames`) nothing moves a phase list on but the program itself:
+each row sets the pointers, and acquires by ``goscnp`` in a loop over the scans.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
 
 from nmrqb.errors import LimitError
+from nmrqb.files.pulse_programs.bruker_frames import FrameLists
+from nmrqb.files.pulse_programs.bruker_names import Numbers, phase_program
 from nmrqb.files.pulse_programs.job import Job, Shot, Ticks, Walk
 from nmrqb.files.pulse_programs.notes import NOT_RUN, notes_of
 from nmrqb.files.pulse_programs.rows import Events
@@ -19,33 +21,12 @@ from nmrqb.files.pulse_programs.text import harmless, plain, seconds
 
 #: wait at the start of every scan in which all decouplers are switched off and data are written
 HOUSEKEEPING = "30m"
+#: wait in which a phase pointer moves on, before a scan
+STEP = "1u"
 #: parameters of the calibrated pulse of f1, f2, f3: 90 degree length and power
 CALIBRATED = (("p1", "plw1"), ("p3", "plw2"), ("p5", "plw3"))
 #: power of decoupling on f1, f2, f3, and the 90 degree pulse at it
 _DECOUPLING = (("plw8", "pcpd1"), ("plw12", "pcpd2"), ("plw16", "pcpd3"))
-_FIRST = 20
-_LAST = 63
-
-
-@dataclass(slots=True)
-class _Numbers:
-    """Parameters of one letter: each value has one number."""
-
-    letter: str
-    first: int = _FIRST
-    last: int = _LAST
-    given: dict[Any, str] = field(default_factory=dict)
-
-    def of(self, value: Any) -> str:
-        if value not in self.given:
-            number = self.first + len(self.given)
-            if number > self.last:
-                raise LimitError(
-                    f"the number of different parameters {self.letter} must be at most "
-                    f"{self.last - self.first + 1} in one program"
-                )
-            self.given[value] = f"{self.letter}{number}"
-        return self.given[value]
 
 
 class BrukerWriter:
@@ -56,9 +37,10 @@ class BrukerWriter:
         self.channel = {n: k for k, n in enumerate(job.nuclei)}
         if len(self.channel) > len(CALIBRATED):
             raise LimitError(f"a program has at most {len(CALIBRATED)} channels")
-        self.delays, self.lengths = _Numbers("d"), _Numbers("p")
-        self.powers, self.phases = _Numbers("plw"), _Numbers("ph", 1, 30)
-        self.shapes, self.counts = _Numbers("sp", 40), _Numbers("l")
+        self.delays, self.lengths = Numbers("d"), Numbers("p")
+        self.powers, self.phases = Numbers("plw"), Numbers("ph", 1, 30)
+        self.shapes, self.counts = Numbers("sp", 40), Numbers("l")
+        self.constants = Numbers("cnst")
         self.varying: dict[tuple[str, Ticks], str] = {}
         self.sites: set[int] = set()
         self.meaning: dict[str, list[str]] = {}
@@ -66,6 +48,8 @@ class BrukerWriter:
         self.label = 10
         self.pending: int | None = None
         self.open: list[tuple[int | None, str, int | None]] = []
+        self.frames = None if job.flipped is None else FrameLists(job)
+        self.in_frames = False
         self.counters: list[str] = []
         self.cycle = job.cycle
         least = job.spectrometer.minimum_delay_s
@@ -90,7 +74,8 @@ class BrukerWriter:
         for shot in shots:
             length = self._length("p", shot.ticks)
             self._means(length, f"{shot.nucleus} pulse")
-            how = f"{self._power(shot.nucleus, shot.scale)} {self._phase(shot)}"
+            phase = self._frame(shot) if self._follows_frame(shot) else self._phase(shot)
+            how = f"{self._power(shot.nucleus, shot.scale)} {phase}"
             words.append(f"({length} {how}):{self._f(shot.nucleus)}")
         self._say(words[0] if len(words) == 1 else f"(center {' '.join(words)})")
 
@@ -118,6 +103,21 @@ class BrukerWriter:
         self._means(length, f"{nucleus} saturation")
         self._say(f"{length} {level}:{f} cw:{f} {self.phases.of((0.0, (0,)))}")
         self._say(f"{self._length('d', off)} do:{f}")
+
+    def flip(self) -> None:
+        """Flip the frame: the phase lists behind this step to their next entries."""
+        self._end_region()
+
+    def set_offset(self, nucleus: str, offset_hz: float, ticks: Ticks) -> None:
+        """Wait, and meanwhile move a channel's frequency to an offset from its carrier."""
+        length = self._length("d", ticks)
+        self._means(length, "switches a frequency")
+        to = self.constants.of(offset_hz) if offset_hz else "0"
+        self._say(f"{length} fq={to}:{self._f(nucleus)}")
+
+    def at_flips_edge(self) -> None:
+        """Begin or end a loop with flips: the phase lists within it are its own."""
+        self._end_region()
 
     def begin_loop(self, counts: Ticks) -> None:
         """Begin a loop; a branch skips it in rows without a repetition."""
@@ -194,6 +194,19 @@ class BrukerWriter:
     def _phase(self, shot: Shot) -> str:
         return self.phases.of((shot.phase_deg, self.cycle if shot.cycled else (0,)))
 
+    def _follows_frame(self, shot: Shot) -> bool:
+        return self.in_frames and shot.nucleus == self.job.flipped and not shot.is_dummy
+
+    def _frame(self, shot: Shot) -> str:
+        assert self.frames is not None
+        name = self.phases.of(("frame", self.frames.region, shot.phase_deg))
+        self.frames.use(shot.phase_deg, name, len(self.lines), len(self.open))
+        return name
+
+    def _end_region(self) -> None:
+        if self.in_frames and self.frames is not None:
+            self.frames.close(self.lines, len(self.open))
+
     def _new_label(self) -> int:
         self.label += 1
         return self.label
@@ -215,20 +228,49 @@ class BrukerWriter:
             body += [f"2   {HOUSEKEEPING} {off}"]
             body += self._scan((program.reference,), f"go=2 {receiver}")
             body += [write, "@next"]
-        body += [f"3   {HOUSEKEEPING} {off}", "@counters"]
-        body += self._scan(program.events, f"go=3 {receiver}")
+        body += [f"3   {HOUSEKEEPING} {off}", "@counters", "@frames"]
+        self.in_frames = self.frames is not None
+        if self.frames is None:
+            body += self._scan(program.events, f"go=3 {receiver}")
+        else:
+            label = self._new_label()
+            body += [f"{label:<4}{HOUSEKEEPING} {off}"]
+            body += self._scan(program.events, f"goscnp {receiver}")
+            stepped = [n for key, n in self.phases.given.items() if key[0] != "frame"]
+            body += [f"    {HOUSEKEEPING} {off} {' '.join(f'ipp{n[2:]}' for n in stepped)}"]
+            body += [f"    lo to {label} times ns"]
         body += [write, "@next"]
         rows = self.counts.of(("rows", len(program.rows)))
         body += [f"    lo to 3 times {rows}", f"4   {HOUSEKEEPING} {off}", "exit"]
+        to_frames = self._to_frames()
         advance = [f"    {name}.inc" for name in self.varying.values()]
         counters = [f"    {relation}" for relation in self.counters]
-        filled = {"@next": advance, "@counters": counters}
+        filled = {"@next": advance, "@counters": counters, "@frames": to_frames}
         return [line for part in body for line in filled.get(part, [part])]
+
+    def _to_frames(self) -> list[str]:
+        """Return statements that move the pointers of the frames to the first entry of a row."""
+        if self.frames is None:
+            return []
+        found = []
+        for begin, names in self.frames.offsets().items():
+            found.append(f"    {HOUSEKEEPING} {' '.join(f'rpp{n[2:]}' for n in names)}")
+            if any(begin):
+                counter, _ = self._counter(begin)
+                loop, skip = self._new_label(), self._new_label()
+                found += [
+                    f'    if "{counter} < 1" goto {skip}',
+                    f"{loop:<4}{STEP} {' '.join(f'ipp{n[2:]}' for n in names)}",
+                    f"    lo to {loop} times {counter}",
+                    f"{skip:<4}{STEP}",
+                ]
+        return found
 
     def _scan(self, rows: tuple[Events, ...], go: str) -> list[str]:
         job = self.job
         self.lines = []
         Walk(job, self, cycled=len(self.cycle) > 1).tell(rows)
+        self._end_region()
         # DE, the wait that belongs to go, takes its half of the dead time
         before = job.dead_ticks - self.de_ticks
         levels = " ".join(
@@ -357,6 +399,9 @@ class BrukerWriter:
                 found.append(f'"{name} = {key}"')
             elif key[0] == "rows":
                 found.append(f'"{name} = {key[1]}"')
+        found += [
+            f'"{name} = {offset_hz:.10g}"' for offset_hz, name in self.constants.given.items()
+        ]
         return [*found, *decoupling]
 
     def _derived(self, level: str, nucleus: str, quarter: str) -> str:
@@ -366,13 +411,12 @@ class BrukerWriter:
 
     def _phase_programs(self) -> list[str]:
         found = []
+        frames = {} if self.frames is None else self.frames.entries()
         for key, name in self.phases.given.items():
+            if name in frames:
+                found += phase_program(name, frames[name])
+                continue
             base, steps = key
             start = 0.0 if base == "receiver" else float(base)
-            degrees = [(start + 90.0 * step) % 360.0 for step in steps]
-            if all(d % 90.0 == 0.0 for d in degrees):
-                found.append(f"{name} = {' '.join(f'{d / 90:.0f}' for d in degrees)}")
-            else:
-                hundredths = " ".join(str(round(100.0 * d) % 36000) for d in degrees)
-                found.append(f"{name} = (36000) {hundredths}")
+            found += phase_program(name, [(start + 90.0 * step) % 360.0 for step in steps])
         return found

@@ -9,8 +9,11 @@ from nmrqb.files.pulse_programs.job import Job
 from nmrqb.files.pulse_programs.notes import NOT_RUN, mirrored_nuclei
 from nmrqb.files.pulse_programs.tables import longest_quarter_s
 from nmrqb.files.pulse_programs.text import harmless, version
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.units import format_quantity
 
+#: of warnings, which hold numbers at their ends
+_LONGEST_NOTE = 600
 _BRUKER = {
     "calibrated": "P1/PLW1 (f1) and P3/PLW2 (f2)",
     "install": (
@@ -95,6 +98,7 @@ def checklist(jobs: tuple[Job, ...], target: str, notes: tuple[str, ...]) -> str
         Time: the longest scan lasts {longest}; console overheads (switching, housekeeping of 30 ms
         a scan on Bruker) come on top, before the relaxation delay, where they do no harm.
     """.strip().split("\n\n")
+    steps += _more_steps(job, target)
     programs = [
         f"{j.stem}: rows of the sweep {', '.join(map(str, j.program.rows))} in this order"
         for j in jobs
@@ -113,10 +117,33 @@ def checklist(jobs: tuple[Job, ...], target: str, notes: tuple[str, ...]) -> str
         "Programs:",
         *(_wrapped("  - ", program) for program in programs),
         "Roundings and warnings:",
-        *(_wrapped("  - ", harmless(note)) for note in notes or ("none",)),
+        *(_wrapped("  - ", harmless(note, _LONGEST_NOTE)) for note in notes or ("none",)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _more_steps(job: Job, target: str) -> list[str]:
+    """Return the steps that only some programs need."""
+    found = []
+    if job.flipped is not None:
+        how = (
+            "the program moves its phase lists on itself (^, ipp, rpp, goscnp)"
+            if target == "bruker"
+            else "a real-time table, indexed by ct, gives the phases (getelem): ss must stay 0"
+        )
+        found.append(
+            f"Flipped frames: every scan has phases of its own on {job.flipped}; {how}. Compare "
+            "the first scans of two rows with flip_patterns.txt in the display before you "
+            "transmit. Do not change the number of scans, and start an aborted row again."
+        )
+    if any(isinstance(event, DummyPulses) for event in job.program.events[0]):
+        found.append(
+            "Dummy pulses (the train at the start of the relaxation delay) are sent far off "
+            "resonance: look at the reflected power there, and compare the signal of row 0 with "
+            "and without them once; it must not change."
+        )
+    return found
 
 
 def _phase_sense(job: Job) -> str:

@@ -15,11 +15,14 @@ from nmrqb.errors import LimitError, NmrqbError, Problem
 from nmrqb.files.pulse_programs.bruker_timeline import BrukerProgram
 from nmrqb.files.pulse_programs.bruker_writer import BrukerWriter
 from nmrqb.files.pulse_programs.checklist import checklist
+from nmrqb.files.pulse_programs.flip_residue import FlipResidue, flip_residue
+from nmrqb.files.pulse_programs.flips import flip_notes, pattern_seed, pattern_table, patterns_of
 from nmrqb.files.pulse_programs.job import Job, digest_of
 from nmrqb.files.pulse_programs.notes import mirrored_nuclei
 from nmrqb.files.pulse_programs.rows import phase_deg, programs_of
+from nmrqb.files.pulse_programs.sequence_timeline import SequenceClock
 from nmrqb.files.pulse_programs.tables import bruker_table, varian_table
-from nmrqb.files.pulse_programs.timeline import first_difference, sequence_timeline
+from nmrqb.files.pulse_programs.timeline import Timeline, first_difference
 from nmrqb.files.pulse_programs.varian_timeline import VarianProgram
 from nmrqb.files.pulse_programs.varian_writer import VarianWriter
 from nmrqb.files.results import output_folder, to_json, write_atomically
@@ -44,12 +47,15 @@ class Export:
         Path below the folder -> text.
     notes : tuple of str
         What an operator should know: warnings and what the export changed.
+    residues : dict
+        Row of the sweep -> what its patterns of flips leave; empty without flips.
     """
 
     target: Target
     jobs: tuple[Job, ...]
     files: Mapping[str, str]
     notes: tuple[str, ...]
+    residues: Mapping[int, FlipResidue]
 
     @property
     def digest(self) -> str:
@@ -74,7 +80,7 @@ class Export:
             "spectrometer": job.spectrometer.name,
             "hash": self.digest,
             "duration_s": self.duration_s,
-            "results": [_program_result(j) for j in self.jobs],
+            "results": [_program_result(j, self.residues) for j in self.jobs],
             "files": [
                 {"file": name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
                 for name, text in self.files.items()
@@ -82,7 +88,7 @@ class Export:
             "roundings": [str(r) for r in compiled.roundings],
             "warnings": list(self.notes),
             "violations": [],
-        }
+        } | ({"flip_seed": pattern_seed(compiled, job.seed)} if self.residues else {})
 
     def write(
         self, folder: Path, *, overwrite: bool = False, more: Mapping[str, bytes] | None = None
@@ -138,6 +144,9 @@ def export(
         raise ValueError(f"`target` must be one of {get_args(Target)}, but is {target!r}")
     refuse_violations(compiled, spectrometer)
     seed = int(digest_of(compiled, register, spectrometer)[:8], 16)
+    programs = programs_of(compiled, seed)
+    flip_seed = pattern_seed(compiled, seed)
+    patterns = patterns_of(compiled, programs, flip_seed, spectrometer.maximum_phase_list)
     jobs = tuple(
         Job(
             compiled=compiled,
@@ -145,8 +154,9 @@ def export(
             spectrometer=spectrometer,
             program=program,
             seed=seed,
+            patterns=tuple(patterns[row] for row in program.rows),
         )
-        for program in programs_of(compiled, seed)
+        for program in programs
     )
     total, most = duration_s(jobs), spectrometer.maximum_duration_s
     if total > most:
@@ -162,10 +172,17 @@ def export(
         written = _bruker_files(job) if target == "bruker" else _varian_files(job)
         _read_back(job, written, target)
         files |= written
-    notes = (*compiled.warnings, *_notes(jobs))
+    residues = {
+        row: flip_residue(compiled.sequences[row], found, register)
+        for row, found in patterns.items()
+        if found is not None
+    }
+    if residues:
+        files["flip_patterns.txt"] = pattern_table(jobs, flip_seed)
+    notes = (*compiled.warnings, *_notes(jobs), *flip_notes(jobs, flip_seed, residues))
     roundings = tuple(str(r) for r in compiled.roundings)
     files["checklist.txt"] = checklist(jobs, target, (*roundings, *notes))
-    return Export(target=target, jobs=jobs, files=files, notes=notes)
+    return Export(target=target, jobs=jobs, files=files, notes=notes, residues=residues)
 
 
 def refused(compiled: CompiledProtocol, target: Target, error: LimitError) -> dict[str, Any]:
@@ -241,27 +258,43 @@ def _read_back(job: Job, files: Mapping[str, str], target: Target) -> None:
     """Raise unless what was written does, tick by tick, what the sequences say."""
     compiled = job.compiled
     wanted = [compiled.sequences[row] for row in job.program.rows]
+    patterns = list(job.patterns)
     if compiled.reference is not None:
         wanted.insert(0, compiled.reference)
-    reader = reader_of(job, files, target)
-    for scan, step in enumerate(job.cycle):
-        found = list(reader.rows(scan))
-        if len(found) != len(wanted):
-            raise NmrqbError(f"the program has {len(found)} rows, not {len(wanted)}")
-        for row, (timeline, sequence) in enumerate(zip(found, wanted, strict=True)):
-            expected = sequence_timeline(
-                sequence,
-                job.spectrometer,
-                read_shift_deg=90.0 * step,
-                switch_off_ticks=job.switch_off_ticks,
+        patterns.insert(0, None)
+    clocks = [
+        SequenceClock(s, job.spectrometer, switch_off_ticks=job.switch_off_ticks) for s in wanted
+    ]
+
+    def compare(row: int, scan: int, found: Timeline) -> None:
+        known = patterns[row]
+        step = job.cycle[scan % len(job.cycle)]
+        expected = clocks[row].scan(
+            read_shift_deg=90.0 * step, flips=() if known is None else known.flips[scan].tolist()
+        )
+        difference = first_difference(found, expected)
+        if difference:
+            raise NmrqbError(
+                f"row {row} of the exported program is not the sequence ({difference}); "
+                "nothing was written",
+                key=job.stem,
             )
-            difference = first_difference(timeline, expected)
-            if difference:
-                raise NmrqbError(
-                    f"row {row} of the exported program is not the sequence ({difference}); "
-                    "nothing was written",
-                    key=job.stem,
-                )
+
+    reader = reader_of(job, files, target)
+    for scan in range(len(job.cycle)):
+        timelines = list(reader.rows(scan))
+        if len(timelines) != len(wanted):
+            raise NmrqbError(f"the program has {len(timelines)} rows, not {len(wanted)}")
+        for row, timeline in enumerate(timelines):
+            compare(row, scan, timeline)
+    if job.flipped is not None:
+        read = 0
+        for row, scan, timeline in reader.every_scan():
+            compare(row, scan, timeline)
+            read += patterns[row] is not None
+        meant = compiled.protocol.scans * sum(p is not None for p in patterns)
+        if read != meant:
+            raise NmrqbError(f"the program has {read} scans with flips, not {meant}", key=job.stem)
 
 
 def _notes(jobs: tuple[Job, ...]) -> list[str]:
@@ -336,7 +369,7 @@ def _pulses(compiled: CompiledProtocol) -> Iterator[Pulse]:
                 yield from event.pulses
 
 
-def _program_result(job: Job) -> dict[str, Any]:
+def _program_result(job: Job, residues: Mapping[int, FlipResidue]) -> dict[str, Any]:
     compiled = job.compiled
     return {
         "program": job.stem,
@@ -351,6 +384,18 @@ def _program_result(job: Job) -> dict[str, Any]:
                 "rf_energy_joule": rf_energy(compiled.sequences[row], job.spectrometer),
                 "rf_duty": rf_duty(compiled.sequences[row]),
             }
+            | ({"flips": _flips_result(job, row, residues[row])} if row in residues else {})
             for row in job.program.rows
         ],
+    }
+
+
+def _flips_result(job: Job, row: int, residue: FlipResidue) -> dict[str, Any]:
+    patterns = job.patterns[job.program.rows.index(row)]
+    assert patterns is not None
+    return {
+        "nucleus": patterns.nucleus,
+        "flips_of_a_scan": patterns.flips.shape[1],
+        "patterns": "all" if patterns.is_complete else "random",
+        **residue.to_result(),
     }

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from nmrqb.compiler.compile import CompiledProtocol
+from nmrqb.compiler.flip_patterns import FlipPatterns, has_flips
 from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.rows import Events, Program, is_cycled, phase_deg
 from nmrqb.files.pulse_programs.text import file_stem, fingerprint
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -16,6 +18,7 @@ from nmrqb.sequence.events import (
     Event,
     Inversion,
     Loop,
+    PhaseFlip,
     Pulse,
     Saturation,
     SimultaneousPulses,
@@ -46,6 +49,8 @@ class Job:
     program : Program
     seed : int
         Of the order of the rows.
+    patterns : tuple of FlipPatterns or None
+        Of the scans of each row of the program, in its order.
     """
 
     compiled: CompiledProtocol
@@ -53,6 +58,12 @@ class Job:
     spectrometer: Spectrometer
     program: Program
     seed: int
+    patterns: tuple[FlipPatterns | None, ...]
+
+    @property
+    def flipped(self) -> str | None:
+        """Nucleus whose frame is flipped in some scans, if any is."""
+        return next((p.nucleus for p in self.patterns if p is not None), None)
 
     @property
     def digest(self) -> str:
@@ -81,8 +92,8 @@ class Job:
     @property
     def nuclei(self) -> tuple[str, ...]:
         """Nuclei of the channels, the observed one first."""
-        other = self.register.center.isotope, self.register.satellite.isotope
-        return tuple(dict.fromkeys([self.acquire.nucleus, *other]))
+        others = (spin.isotope for spin in self.register.spins)
+        return tuple(dict.fromkeys([self.acquire.nucleus, *others]))
 
     @property
     def cycle(self) -> tuple[int, ...]:
@@ -91,10 +102,7 @@ class Job:
         One step where the scans are odd, or where a row detects what the protocol made: the
         receiver is never cycled against phases of the protocol.
         """
-        scans = self.compiled.protocol.scans
-        if not all(is_cycled(events) for events in self.program.events):
-            return _CYCLE[:1]
-        return _CYCLE if scans % 4 == 0 else _CYCLE[:2] if scans % 2 == 0 else _CYCLE[:1]
+        return phase_cycle(self.program, self.compiled.protocol.scans)
 
     def console_phase_deg(self, nucleus: str, phase_rad: float) -> float:
         """Return the phase that a console must be told for a phase in the frame of the spins."""
@@ -137,6 +145,13 @@ class Job:
         return max(1, self.spectrometer.ticks(self.spectrometer.minimum_delay_s))
 
 
+def phase_cycle(program: Program, scans: int) -> tuple[int, ...]:
+    """Return the quarter turns of `Job.cycle`."""
+    if not all(is_cycled(events) for events in program.events):
+        return _CYCLE[:1]
+    return _CYCLE if scans % 4 == 0 else _CYCLE[:2] if scans % 2 == 0 else _CYCLE[:1]
+
+
 def digest_of(
     compiled: CompiledProtocol, register: SpinRegister, spectrometer: Spectrometer
 ) -> str:
@@ -149,7 +164,8 @@ def digest_of(
 class Shot:
     """A pulse as a console gives it.
 
-    `scale` is its nutation frequency over the calibrated one; a `cycled` one follows the receiver.
+    `scale` is its nutation frequency over the calibrated one; a `cycled` one follows the receiver,
+    a dummy has no phase to speak of.
     """
 
     nucleus: str
@@ -157,6 +173,7 @@ class Shot:
     scale: float
     phase_deg: float
     cycled: bool = False
+    is_dummy: bool = False
 
 
 class Console(Protocol):
@@ -176,6 +193,15 @@ class Console(Protocol):
 
     def saturation(self, nucleus: str, on: Ticks, off: Ticks, power: float) -> None:
         """Give continuous RF and switch it off."""
+
+    def flip(self) -> None:
+        """Flip the frame of `Job.flipped` in those scans whose pattern says so."""
+
+    def set_offset(self, nucleus: str, offset_hz: float, ticks: Ticks) -> None:
+        """Wait, and meanwhile move a channel's frequency to an offset from its carrier."""
+
+    def at_flips_edge(self) -> None:
+        """Come to the begin or the end of a loop with flips."""
 
     def begin_loop(self, counts: Ticks) -> None:
         """Begin a loop of so many repetitions, perhaps none."""
@@ -229,12 +255,40 @@ class Walk:
                 self._saturation(saturation, ticks)
             case Loop():
                 loops = [event for event in rows if isinstance(event, Loop)]
+                flipping = has_flips(loops[0].body)
+                if flipping:
+                    self.console.at_flips_edge()
                 self.console.begin_loop(tuple(loop.count for loop in loops))
                 for inner in zip(*(loop.body for loop in loops), strict=True):
                     self._tell(inner)
+                if flipping:
+                    self.console.at_flips_edge()
                 self.console.end_loop()
+            case PhaseFlip():
+                self.console.flip()
+            case DummyPulses():
+                self._dummies([event for event in rows if isinstance(event, DummyPulses)])
             case other:
                 raise LimitError(f"no console can carry out {type(other).__name__}")
+
+    def _dummies(self, trains: list[DummyPulses]) -> None:
+        one = trains[0]
+        counts = tuple(train.count for train in trains)
+        off = (one.off_ticks,) * len(trains)
+        self.console.set_offset(one.nucleus, one.offset_hz, off)
+        if any(counts):
+            shot = Shot(
+                nucleus=one.nucleus,
+                ticks=(one.on_ticks,) * len(trains),
+                scale=one.amplitude_scale,
+                phase_deg=0.0,
+                is_dummy=True,
+            )
+            self.console.begin_loop(counts)
+            self.console.pulses((shot,))
+            self.console.delay(off, "between dummy pulses")
+            self.console.end_loop()
+        self.console.set_offset(one.nucleus, 0.0, off)
 
     def _shot(self, pulse: Pulse, ticks: Ticks, *, cycled: bool = False) -> Shot:
         quarter_s = self.job.spectrometer.channel(pulse.nucleus).pulse_90_s

@@ -22,7 +22,9 @@ def notes_of(job: Job, channels: dict[str, str], listed: str) -> dict[str, str]:
     """
     protocol, program = job.compiled.protocol, job.program
     waits = [f"{s.delay_s:.12g}" for s in protocol.cycle if isinstance(s, Reenergise)]
-    species = (job.register.battery, job.register.charger)
+    register = job.register
+    loads = () if register.load is None else (register.load,)
+    species = (register.battery, register.charger, *loads)
     order = " ".join(str(row) for row in program.rows)
     found = {
         "title": harmless(protocol.name),

@@ -6,6 +6,7 @@ share a program; a row of another shape (other powers, another number of steps) 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ import numpy as np
 from nmrqb.compiler.compile import CompiledProtocol
 from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.one_shape import with_one_loop, with_optional_part
+from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Acquire,
     Crusher,
@@ -23,8 +25,8 @@ from nmrqb.sequence.events import (
     Event,
     Exchange,
     Inversion,
+    LoadExchange,
     Loop,
-    PhaseFlip,
     PseudoPure,
     Pulse,
     PulseSequence,
@@ -73,7 +75,9 @@ def programs_of(compiled: CompiledProtocol, seed: int) -> tuple[Program, ...]:
     reference = None if compiled.reference is None else executable(compiled.reference)
     rows = {k: executable(sequence) for k, sequence in enumerate(compiled.sequences)}
     if counted:
-        rows = with_one_loop(rows)
+        heads = {k: _head(events) for k, events in rows.items()}
+        shaped = with_one_loop({k: e[len(heads[k]) :] for k, e in rows.items()})
+        rows = {k: (*heads[k], *events) for k, events in shaped.items()}
     else:
         rows = with_optional_part({k: _single_runs_opened(e) for k, e in rows.items()}, _form)
     groups: dict[Hashable, list[int]] = {}
@@ -88,6 +92,12 @@ def programs_of(compiled: CompiledProtocol, seed: int) -> tuple[Program, ...]:
         )
         found.append(program)
     return tuple(sorted(found, key=lambda program: min(program.rows)))
+
+
+def _head(events: Events) -> Events:
+    """Return the dummy pulses that a scan begins with and the delay that they shorten."""
+    dummies = tuple(itertools.takewhile(lambda e: isinstance(e, DummyPulses), events))
+    return events[: len(dummies) + 1] if dummies else ()
 
 
 def executable(sequence: PulseSequence) -> Events:
@@ -137,12 +147,20 @@ def _opened(events: Events) -> Events:
                     value="ideal",
                     limit="native, hartmann-hahn, inept",
                 )
+            case LoadExchange():
+                raise LimitError(
+                    "an ideal exchange with the load exists in simulation only: use a step of kind "
+                    '"discharge" with exchange = "native" and `steps`',
+                    key="exchange",
+                    value="ideal",
+                    limit="native",
+                )
             case DrivenExchange():
                 raise LimitError(
-                    "a driven exchange exists in simulation only: use a step of kind "
-                    '"exchange" with exchange = "native", re-energised between the cycles',
+                    'an ideal driven exchange exists in simulation only: use by = "phase-flips" '
+                    '(with `slices`) and exchange = "native"',
                     key="driven-exchange",
-                    limit="native",
+                    limit="phase-flips, native",
                 )
             case Crusher() if event.share < 1.0:
                 raise LimitError(
@@ -151,14 +169,6 @@ def _opened(events: Events) -> Events:
                     key="by",
                     value="poisson-crushers",
                     limit="crushers, phase-flips",
-                )
-            case PhaseFlip():
-                raise LimitError(
-                    "frames that are flipped in a share of the scans need a program for each "
-                    "pattern of flips, which is not written yet",
-                    key="by",
-                    value="phase-flips",
-                    limit='a step of kind "exchange" with exchange = "native"',
                 )
             case PseudoPure():
                 raise LimitError(
@@ -230,5 +240,7 @@ def _form(event: Event) -> Hashable:
             return "lock", event.nuclei, event.nutation_hz, phase_deg(event.phase_rad)
         case Saturation():
             return "saturation", event.nucleus
+        case DummyPulses():
+            return replace(event, count=0)
         case _:
             return type(event).__name__

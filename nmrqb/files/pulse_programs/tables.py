@@ -13,7 +13,7 @@ from nmrqb.files.pulse_programs.text import plain, seconds
 from nmrqb.files.pulse_programs.varian_writer import CALIBRATED as VARIAN_CALIBRATED
 from nmrqb.files.pulse_programs.varian_writer import VarianWriter
 from nmrqb.sequence.events import Inversion, Pulse, SimultaneousPulses, SpinLock
-from nmrqb.spins.register import Species
+from nmrqb.spins.register import Load, Species
 
 CALIBRATE = "calibrate"
 
@@ -83,6 +83,9 @@ def _set_by_program(writer: BrukerWriter) -> list[Row]:
         length, level = BRUKER_CALIBRATED[writer.channel[nucleus]]
         text = f"set by the program from {length.upper()} and {level.upper()}: {nucleus}"
         rows.append((name.upper(), "derived", "W", text))
+    for offset_hz, name in writer.constants.given.items():
+        text = "set by the program: offset of dummy pulses from the carrier"
+        rows.append((name.upper(), f"{offset_hz:.10g}", "Hz", text))
     for (letter, _), name in writer.varying.items():
         what = {"l": "loop counts", "d": "delays", "p": "pulse lengths"}[letter]
         words = ", ".join(writer.meaning.get(name, []))
@@ -184,7 +187,7 @@ def _calibration(job: Job, nucleus: str) -> str:
     )
 
 
-def _species(job: Job, nucleus: str) -> Species:
+def _species(job: Job, nucleus: str) -> Species | Load:
     return job.register.species(nucleus)
 
 

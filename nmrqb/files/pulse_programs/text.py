@@ -11,15 +11,16 @@ _LONGEST = 160
 _HARMLESS = re.compile(r"[^A-Za-z0-9 _.,:+()=%-]")
 
 
-def harmless(text: str) -> str:
+def harmless(text: str, longest: int = _LONGEST) -> str:
     """Return a user's text as one line of ASCII that ends no comment and starts no statement.
 
     Letters, digits, blanks and ``_.,:+()=%-`` stay, everything else (quotes, slashes, asterisks,
-    backslashes, hashes, semicolons, line ends, ...) becomes an underscore.
+    backslashes, hashes, semicolons, line ends, ...) becomes an underscore.  What is longer than
+    `longest` is cut.
     """
     softened = text.replace("\n", " ").replace(";", ",").replace("'", "")
     line = " ".join(_HARMLESS.sub("_", softened).split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return line if len(line) <= longest else f"{line[:longest]}..."
 
 
 def file_stem(name: str, digest: str) -> str:

@@ -12,27 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from nmrqb.sequence.events import (
-    Acquire,
-    Crusher,
-    Delay,
-    Event,
-    Inversion,
-    Loop,
-    Pulse,
-    PulseSequence,
-    Saturation,
-    Segment,
-    SimultaneousPulses,
-    SpinLock,
-)
-from nmrqb.spectrometer.spectrometer import Spectrometer
-
 Mode = Literal["pulse", "shape", "continuous", "decoupling"]
 
 #: phases of consoles are finer than this, degrees
 _SAME_PHASE = 0.006
 _SAME_POWER = 1e-6
+#: hertz
+_SAME_OFFSET = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +33,15 @@ class Field:
         None where the phase means nothing.
     power : float
         In units of the power of the nucleus's calibrated pulse.
+    offset_hz : float
+        Distance from the carrier.
     """
 
     nucleus: str
     mode: Mode
     phase_deg: float | None
     power: float
+    offset_hz: float = 0.0
 
     def equals(self, other: Field) -> bool:
         """Compare within the resolution of a console."""
@@ -64,6 +53,8 @@ class Field:
             turn = math.remainder(self.phase_deg - other.phase_deg, 360.0)
             if abs(turn) > _SAME_PHASE:
                 return False
+        if abs(self.offset_hz - other.offset_hz) > _SAME_OFFSET:
+            return False
         return math.isclose(self.power, other.power, rel_tol=_SAME_POWER)
 
 
@@ -110,8 +101,34 @@ class Repeat:
     body: Timeline
 
 
-Node: TypeAlias = Interval | Repeat
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passes:
+    """Passes of one hardware loop that differ, by phases that a list or table steps."""
+
+    bodies: tuple[Timeline, ...]
+
+
+Node: TypeAlias = Interval | Repeat | Passes
 Timeline: TypeAlias = tuple[Node, ...]
+
+
+def looped(bodies: list[Timeline]) -> Timeline:
+    """Return the passes of a loop as one node: repetitions where all are the same.
+
+    Parameters
+    ----------
+    bodies : list of normalised timelines
+        Equal ones are best one object: they are compared once.
+    """
+    kept = [body for body in bodies if body]
+    if not kept:
+        return ()
+    if len(kept) == 1:
+        return kept[0]
+    distinct = {id(body): body for body in kept}.values()
+    if all(body == kept[0] for body in distinct):
+        return (Repeat(count=len(kept), body=kept[0]),)
+    return (Passes(bodies=tuple(kept)),)
 
 
 def overlapping(shots: list[tuple[int, Field]]) -> Timeline:
@@ -140,6 +157,8 @@ def normalised(timeline: Timeline) -> Timeline:
             if not node.count or not body:
                 continue
             parts = body if node.count == 1 else (replace(node, body=body),)
+        elif isinstance(node, Passes):
+            parts = (node,)
         else:
             parts = (node,) if node.half_ticks else ()
         for part in parts:
@@ -161,6 +180,9 @@ def unrolled(timeline: Timeline) -> Iterator[Interval]:
         if isinstance(node, Repeat):
             for _ in range(node.count):
                 yield from unrolled(node.body)
+        elif isinstance(node, Passes):
+            for body in node.bodies:
+                yield from unrolled(body)
         else:
             yield node
 
@@ -169,8 +191,12 @@ def half_ticks_of(timeline: Timeline) -> int:
     """Return the length of a timeline."""
     total = 0
     for node in timeline:
-        once = node.count * half_ticks_of(node.body) if isinstance(node, Repeat) else None
-        total += node.half_ticks if isinstance(node, Interval) else once or 0
+        if isinstance(node, Repeat):
+            total += node.count * half_ticks_of(node.body)
+        elif isinstance(node, Passes):
+            total += sum(map(half_ticks_of, node.bodies))
+        else:
+            total += node.half_ticks
     return total
 
 
@@ -184,135 +210,31 @@ def first_difference(a: Timeline, b: Timeline, place: str = "") -> str | None:
             inner = first_difference(x.body, y.body, f"{here}.")
             if inner:
                 return inner
+        elif isinstance(x, Passes) and isinstance(y, Passes):
+            found = _first_different_pass(x, y, here)
+            if found:
+                return found
         elif isinstance(x, Interval) and isinstance(y, Interval):
             if x.half_ticks != y.half_ticks:
                 return f"at {here} {x.half_ticks} and {y.half_ticks} half ticks"
             if not x.does_the_same(y):
                 return f"at {here} {x} and {y}"
         else:
-            return f"at {here} a loop and an interval"
+            return f"at {here} {type(x).__name__} and {type(y).__name__}"
     if len(a) != len(b):
         return f"{len(a)} and {len(b)} parts{f' at {place}' if place else ''}"
     return None
 
 
-def sequence_timeline(
-    sequence: PulseSequence,
-    spectrometer: Spectrometer,
-    *,
-    read_shift_deg: float = 0.0,
-    switch_off_ticks: int = 0,
-) -> Timeline:
-    """Return what a pulse sequence asks a console to do.
-
-    Parameters
-    ----------
-    sequence : PulseSequence
-    spectrometer : Spectrometer
-    read_shift_deg : float
-        Step of the phase cycle: added to the read pulse and to the receiver.
-    switch_off_ticks : int
-        Time without RF at the end of a saturation, in which the console switches the decoupler off.
-    """
-    return normalised(
-        _Clock(spectrometer, sequence.tick_s, read_shift_deg, switch_off_ticks).of(sequence.events)
-    )
-
-
-class _Clock:
-    def __init__(
-        self, spectrometer: Spectrometer, tick_s: float, shift: float, off_ticks: int
-    ) -> None:
-        self.spectrometer, self.tick_s = spectrometer, tick_s
-        self.shift, self.off_ticks = shift, off_ticks
-
-    def of(self, events: tuple[Event, ...]) -> Timeline:
-        found: list[Node] = []
-        for event in events:
-            found += self._event(event)
-        return tuple(found)
-
-    def _event(self, event: Event) -> Timeline:
-        whole = 2 * event.ticks
-        match event:
-            case Delay():
-                return (Interval(half_ticks=whole),)
-            case Segment():
-                return self.of(event.body)
-            case Loop():
-                return (Repeat(count=event.count, body=self.of(event.body)),)
-            case Pulse():
-                return (Interval(half_ticks=whole, fields=(self._pulse(event),)),)
-            case SimultaneousPulses():
-                return overlapping([(2 * p.ticks, self._pulse(p)) for p in event.pulses])
-            case Inversion():
-                power = event.power_watt / self._calibrated(event.nucleus)
-                field = Field(nucleus=event.nucleus, mode="shape", phase_deg=0.0, power=power)
-                return (Interval(half_ticks=whole, fields=(field,)),)
-            case Crusher():
-                on = min(2 * self.spectrometer.ticks(self.spectrometer.crusher_s), whole)
-                return (
-                    Interval(half_ticks=on, gradient=True),
-                    Interval(half_ticks=whole - on),
-                )
-            case Saturation():
-                power = self.spectrometer.channel(event.nucleus).saturation_power_watt or 0.0
-                power /= self._calibrated(event.nucleus)
-                field = Field(nucleus=event.nucleus, mode="continuous", phase_deg=None, power=power)
-                off = min(2 * self.off_ticks, whole)
-                return (
-                    Interval(half_ticks=whole - off, fields=(field,)),
-                    Interval(half_ticks=off),
-                )
-            case SpinLock():
-                return overlapping([(whole, self._lock(event, n)) for n in event.nuclei])
-            case Acquire():
-                return (self._acquire(event, whole),)
-            case _:
-                raise ValueError(f"{type(event).__name__} exists in simulation only")
-
-    def _calibrated(self, isotope: str) -> float:
-        return self.spectrometer.channel(isotope).pulse_power_watt
-
-    def _turn(self, isotope: str, phase_rad: float) -> float:
-        """Return a phase in degrees as the console counts it."""
-        sense = -1.0 if self.spectrometer.channel(isotope).is_phase_mirrored else 1.0
-        return sense * math.degrees(phase_rad)
-
-    def _pulse(self, pulse: Pulse) -> Field:
-        # a negative angle turns the other way: the phase half a turn on
-        back = 180.0 if pulse.angle_rad * pulse.amplitude_scale < 0.0 else 0.0
-        shift = self.shift if pulse.label == "read" else 0.0
-        return Field(
-            nucleus=pulse.nucleus,
-            mode="pulse",
-            phase_deg=(self._turn(pulse.nucleus, pulse.phase_rad) + back + shift) % 360.0,
-            power=pulse.amplitude_scale**2,
-        )
-
-    def _lock(self, lock: SpinLock, isotope: str) -> Field:
-        power = self.spectrometer.channel(isotope).power_at(lock.nutation_hz)
-        return Field(
-            nucleus=isotope,
-            mode="pulse",
-            phase_deg=self._turn(isotope, lock.phase_rad) % 360.0,
-            power=power / self._calibrated(isotope),
-        )
-
-    def _acquire(self, event: Acquire, whole: int) -> Interval:
-        on = [
-            Field(
-                nucleus=isotope,
-                mode="decoupling",
-                phase_deg=None,
-                power=self.spectrometer.channel(isotope).decoupling_power_watt
-                / self._calibrated(isotope),
-            )
-            for isotope in event.decoupled
-        ]
-        return Interval(
-            half_ticks=whole,
-            fields=tuple(sorted(on, key=lambda f: f.nucleus)),
-            receiver_deg=self.shift % 360.0,
-            points=event.points,
-        )
+def _first_different_pass(a: Passes, b: Passes, place: str) -> str | None:
+    if len(a.bodies) != len(b.bodies):
+        return f"at {place} {len(a.bodies)} and {len(b.bodies)} passes"
+    same: set[tuple[int, int]] = set()
+    for k, (x, y) in enumerate(zip(a.bodies, b.bodies, strict=True)):
+        if (id(x), id(y)) in same:
+            continue
+        found = first_difference(x, y, f"{place}, pass {k}.")
+        if found:
+            return found
+        same.add((id(x), id(y)))
+    return None

@@ -22,14 +22,15 @@ from nmrqb.files.pulse_programs.timeline import (
     Repeat,
     Timeline,
     first_difference,
+    looped,
     normalised,
     overlapping,
 )
 
 _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _VALUE = r"[\w.]+"
-_PHASE = r"zero|one|two|three|t\d+"
-_TABLE = re.compile(r"static int (\w+)\[\d+\] = \{([\d, ]+)\};")
+_PHASE = r"zero|one|two|three|[tv]\d+"
+_TABLE = re.compile(r"static int (\w+)\[\d+\] = \{([\d,\s]+)\};")
 _DECLARED = re.compile(
     r'(?:double (\w+) = getval\("(\w+)"\)|int (\w+) = \(int\) \(getval\("(\w+)"\) \+ 0\.5\)|'
     r'int (\w+) = getval\("(\w+)"\) > 0\.5);'
@@ -44,6 +45,11 @@ _SHAPE = re.compile(rf'(dec)?shaped_pulse\("\w+", ({_VALUE}), ({_PHASE}), 0\.0, 
 _GRADIENT = re.compile(rf"zgradpulse\((\w+), ({_VALUE})\);")
 _DELAY = re.compile(rf"delay\(({_VALUE})\);")
 _START = re.compile(rf"startacq\(({_VALUE})\);")
+_SET_TABLE = re.compile(r"settable\((t\d+), (\w+), (\w+)(?: \+ (\w+))?\);")
+_FETCH = re.compile(r"getelem\((t\d+), (v\d+), (v\d+)\);")
+_ARITHMETIC = re.compile(r"(assign|add|mult|mod4|incr)\((\w+)(?:, (\w+))?(?:, (\w+))?\);")
+_OFFSET = re.compile(rf"(obs|dec)offset\((tof|dof)(?: \+ ({_NUMBER}))?\);")
+_QUARTERS = ("zero", "one", "two", "three")
 _OPENING = "void pulsesequence(void)\n{\n"
 
 
@@ -154,6 +160,9 @@ class VarianProgram:
         self.counters: dict[str, int] = {}
         self.levels: dict[str, float] = {}
         self.phases: dict[str, list[int]] = {}
+        self.offset: dict[str, float] = {}
+        self._passes: dict[object, tuple[Timeline, dict[str, float]]] = {}
+        self.counters |= {name: k for k, name in enumerate(_QUARTERS)} | {"ct": scan}
         self.receiver: str | None = None
         self.on: dict[str, Field] = {}
         self.acquired = 0
@@ -163,6 +172,8 @@ class VarianProgram:
             raise InputError("is not defined", key=str(error.args[0])) from None
         if self.on:
             raise InputError("a channel is still on at the end", key=", ".join(self.on))
+        if any(self.offset.values()):
+            raise InputError("a channel is off its carrier at the end", key="offset")
         if self.acquired != 1:
             raise InputError("must acquire once", key="acquire")
         return normalised(timeline)
@@ -172,12 +183,22 @@ class VarianProgram:
         for k in range(self.elements):
             yield self.row(k, scan)
 
+    def every_scan(self) -> Iterator[tuple[int, int, Timeline]]:
+        """Yield row, scan and timeline of every scan of every array element."""
+        scans = int(self._given("nt"))
+        for k in range(self.elements):
+            for scan in range(scans):
+                yield k, scan, self.row(k, scan)
+
     def _run(self, block: _Block) -> Timeline:
         nodes: list[Node] = []
         for part in block:
             if isinstance(part, _Branch):
                 truth = self.values[part.condition] > part.less
                 nodes += self._run(part.then if truth else part.otherwise)
+            elif isinstance(part, _Loop) and _fetches(part.body):
+                count = max(1, self.counters[part.counter])
+                nodes += looped([self._pass(part.body) for _ in range(count)])
             elif isinstance(part, _Loop):
                 body = self._run(part.body)
                 again = self._run(part.body)
@@ -187,6 +208,30 @@ class VarianProgram:
             else:
                 nodes += self._statement(part)
         return tuple(nodes)
+
+    def _pass(self, body: _Block) -> Timeline:
+        """Return one pass of a loop that fetches from a table, one object for equal passes."""
+        simple = [part for part in body if isinstance(part, str)]
+        fetched = [k for k, part in enumerate(simple) if _FETCH.fullmatch(part)]
+        if len(simple) < len(body) or any(_takes_time(s) for s in simple[min(fetched) :]):
+            return normalised(self._run(body))
+        # nothing behind the first fetch takes time: the variables of the start tell everything
+        places = {match[2] for part in simple if (match := _FETCH.fullmatch(part))}
+        key = (
+            id(body),
+            tuple((k, v) for k, v in self.counters.items() if k not in places),
+            tuple(self.levels.items()),
+        )
+        if key not in self._passes:
+            kept = dict(self.counters)
+            timeline = normalised(self._run(body))
+            self._passes[key] = timeline, dict(self.levels)
+            self.counters = kept
+        for part in simple:
+            if _FETCH.fullmatch(part) or _ARITHMETIC.fullmatch(part):
+                self._command(part)
+        timeline, self.levels = self._passes[key][0], dict(self._passes[key][1])
+        return timeline
 
     def _statement(self, line: str) -> Timeline:
         if match := _DELAY.fullmatch(line):
@@ -226,8 +271,18 @@ class VarianProgram:
         elif match := _LEVEL.fullmatch(line):
             calibrated = self.values[match[3]]
             self.levels[match[1]] = float(calibrated / Decimal(match[4])) ** 2
-        elif match := re.fullmatch(r"settable\((t\d+), (\d+), (\w+)\);", line):
-            self.phases[match[1]] = self.tables[match[3]][: int(match[2])]
+        elif match := _SET_TABLE.fullmatch(line):
+            begin, size = self._whole(match[4] or "0"), self._whole(match[2])
+            self.phases[match[1]] = self.tables[match[3]][begin : begin + size]
+        elif match := _FETCH.fullmatch(line):
+            self.counters[match[3]] = self.phases[match[1]][self.counters[match[2]]]
+        elif match := _ARITHMETIC.fullmatch(line):
+            self._compute(match[1], [word for word in match.groups()[1:] if word])
+        elif match := _OFFSET.fullmatch(line):
+            if match[2] != ("tof" if match[1] == "obs" else "dof"):
+                raise self._bad(line)
+            channel = "observe" if match[1] == "obs" else "decoupler"
+            self.offset[channel] = float(match[3] or 0.0)
         elif match := re.fullmatch(r"setreceiver\((t\d+)\);", line):
             self.receiver = match[1]
         elif match := re.fullmatch(r"status\(([A-C])\);", line):
@@ -241,6 +296,22 @@ class VarianProgram:
             "obsunblank();", "obsblank();", "decunblank();", "decblank();", "endacq();",
         ):  # fmt: skip
             raise self._bad(line)
+
+    def _whole(self, text: str) -> int:
+        return int(text) if text.isdigit() else int(self.values[text])
+
+    def _compute(self, what: str, words: list[str]) -> None:
+        """Carry out real-time arithmetic; the last variable named takes the result."""
+        if len(words) != {"incr": 1, "assign": 2, "mod4": 2, "add": 3, "mult": 3}[what]:
+            raise self._bad(f"{what}({', '.join(words)});")
+        a, b = self.counters[words[0]], self.counters[words[-2]] if len(words) == 3 else 0
+        self.counters[words[-1]] = {
+            "incr": a + 1,
+            "assign": a,
+            "mod4": a % 4,
+            "add": a + b,
+            "mult": a * b,
+        }[what]
 
     def _parameter(self, name: str) -> Decimal:
         if name in self.arrays:
@@ -266,14 +337,15 @@ class VarianProgram:
             mode=mode,
             phase_deg=phase_deg,
             power=self.levels[channel],
+            offset_hz=self.offset.get(channel, 0.0),
         )
 
     def _shot(self, channel: str, mode: Mode, length: str, phase: str) -> tuple[int, Field]:
         return self._half_ticks(length), self._field(channel, mode, self._phase(phase))
 
     def _phase(self, name: str) -> float:
-        if name in ("zero", "one", "two", "three"):
-            return 90.0 * ("zero", "one", "two", "three").index(name)
+        if name in self.counters:
+            return 90.0 * self.counters[name]
         steps = self.phases[name]
         return 90.0 * steps[self.scan % len(steps)]
 
@@ -300,3 +372,21 @@ class VarianProgram:
             receiver_deg=self._phase(self.receiver),
             points=points,
         )
+
+
+def _fetches(block: _Block) -> bool:
+    """True where a block fetches from a table, so that its passes may differ."""
+    for part in block:
+        if isinstance(part, _Branch):
+            if _fetches(part.then) or _fetches(part.otherwise):
+                return True
+        elif isinstance(part, _Loop):
+            if _fetches(part.body):
+                return True
+        elif _FETCH.fullmatch(part):
+            return True
+    return False
+
+
+def _takes_time(line: str) -> bool:
+    return not (_FETCH.fullmatch(line) or _ARITHMETIC.fullmatch(line))

@@ -12,13 +12,15 @@ from nmrqb.errors import LimitError
 from nmrqb.files.pulse_programs.job import Job, Shot, Ticks, Walk
 from nmrqb.files.pulse_programs.notes import NOT_RUN, notes_of
 from nmrqb.files.pulse_programs.text import harmless, plain, seconds
+from nmrqb.files.pulse_programs.varian_frames import QUARTERS, FrameTable
 from nmrqb.sequence.events import Pulse
 
-_PHASES = ("zero", "one", "two", "three")
 #: 90 degree length and level of the calibrated pulse: observe channel, first decoupler
 CALIBRATED = (("pw90", "tpwr"), ("pp", "pplvl"))
 _LEVEL = ("nq_observe_level", "nq_decoupler_level")
 SHAPE = "nq_inversion"
+#: places of statements that are known at the end of the walk
+_AT_START, _AT_FLIP = "@start", "@flip"
 
 _LEVEL_HELPER = """\
 /* level (dB) at which a 90 degree pulse lasts `wanted` seconds instead of `calibrated` */
@@ -36,8 +38,8 @@ static void {name}(double decibel)
     {prefix}pwrf(4095.0 * pow(10.0, (decibel - coarse) / 20.0));
 }}
 """
-#: real-time variables v1, v2, ... of VnmrJ: two for each loop
-_DEEPEST = 21
+#: real-time variables v1, v2, ... of VnmrJ: two for each loop, the last for frames
+_DEEPEST = 17
 
 
 class VarianWriter:
@@ -47,7 +49,13 @@ class VarianWriter:
         self.job, self.tick_s = job, job.spectrometer.tick_s
         self.channel = {n: k for k, n in enumerate(job.nuclei)}
         if len(self.channel) > len(CALIBRATED):
-            raise LimitError(f"a program has at most {len(CALIBRATED)} channels")
+            raise LimitError(
+                f"a program for VnmrJ has {len(CALIBRATED)} channels, but this protocol needs "
+                f"{len(self.channel)}: {', '.join(self.channel)}",
+                key="channels",
+                value=str(len(self.channel)),
+                limit=f"at most {len(CALIBRATED)}",
+            )
         self.varying: dict[tuple[str, Ticks], str] = {}
         self.sites: set[int] = set()
         self.meaning: dict[str, str] = {}
@@ -57,6 +65,7 @@ class VarianWriter:
         self.depth = 0
         self.open: list[tuple[int | None, bool]] = []
         self.cycle = job.cycle
+        self.frames: FrameTable | None = None
         self.body = self._program()
 
     # ---- the Console
@@ -106,6 +115,20 @@ class VarianWriter:
         self._say(f"{end}();")
         self._say(f"{prefix}blank();")
         self._say(f"delay({self._length(off)});")
+
+    def flip(self) -> None:
+        """Flip the frame where the table says so."""
+        self._say(_AT_FLIP)
+
+    def set_offset(self, nucleus: str, offset_hz: float, ticks: Ticks) -> None:
+        """Move a channel's frequency to an offset from its carrier, and wait."""
+        number = self._number(nucleus)
+        name, carrier = (("obsoffset", "tof"), ("decoffset", "dof"))[number]
+        self._say(f"{name}({carrier}{f' + {offset_hz:.10g}' if offset_hz else ''});")
+        self.delay(ticks, "switches a frequency")
+
+    def at_flips_edge(self) -> None:
+        """Nothing: the table is looked into at flips only."""
 
     def begin_loop(self, counts: Ticks) -> None:
         """Begin a loop; in array elements without a repetition it is left out."""
@@ -186,6 +209,8 @@ class VarianWriter:
     def _phase(self, shot: Shot) -> str:
         if shot.cycled:
             return "t1"
+        if shot.is_dummy:
+            return "zero"
         quarter = shot.phase_deg / 90.0
         if abs(quarter - round(quarter)) > 1e-9:
             near = 90.0 * round(quarter)
@@ -193,7 +218,10 @@ class VarianWriter:
                 f"a phase must be a multiple of 90 degrees in this export (the nearest is "
                 f"{near:g}), but is {shot.phase_deg:g}: use --to bruker"
             )
-        return _PHASES[round(quarter) % 4]
+        whole = round(quarter) % 4
+        if self.frames is not None and shot.nucleus == self.job.flipped:
+            return self.frames.phase(whole)
+        return QUARTERS[whole]
 
     def _say(self, statement: str) -> None:
         self.lines.append(f"{'    ' * self.indent}{statement}")
@@ -211,7 +239,11 @@ class VarianWriter:
             self._say("} else {")
             self.indent += 1
             self.level.clear()
+        if job.flipped is not None:
+            self.frames = FrameTable(job, self._integer)
+            self._say(_AT_START)
         walk.tell(program.events)
+        self._fill_frames()
         if program.reference is not None:
             self.indent -= 1
             self._say("}")
@@ -230,6 +262,24 @@ class VarianWriter:
         self._say("endacq();")
         self._say("status(A);")
         return self.lines
+
+    def _integer(self, values: Ticks) -> str:
+        return str(values[0]) if len(set(values)) == 1 else self._array("l", values)
+
+    def _fill_frames(self) -> None:
+        """Put the arithmetic of the frames, known only now, where it belongs."""
+        if self.frames is None:
+            return
+        filled = []
+        for line in self.lines:
+            mark = line.strip()
+            statements = {_AT_START: self.frames.at_start, _AT_FLIP: self.frames.at_flip}
+            if mark in statements:
+                indent = line[: len(line) - len(mark)]
+                filled += [indent + statement for statement in statements[mark]()]
+            else:
+                filled.append(line)
+        self.lines = filled
 
     @property
     def text(self) -> str:
@@ -251,6 +301,7 @@ class VarianWriter:
                 "#include <standard.h>",
                 "",
                 *(line for line in tables if line),
+                *([] if self.frames is None else self.frames.declaration()),
                 "",
                 *self._helpers(),
                 "void pulsesequence(void)",

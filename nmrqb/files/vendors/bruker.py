@@ -62,6 +62,7 @@ def read_bruker(folder: Path, axis_source: str | None = None) -> Series:
         axis=axis,
         scans=np.full(rows, experiment.scans),
         gain=experiment.gain,
+        stored_exponent=experiment.exponent,
         reference_row=int(reference) if reference is not None else None,
         row_times_s=_row_times(annotations, rows, program),
         regions_ppm=experiment.regions_ppm,

@@ -51,6 +51,8 @@ class Experiment:
         Frequency of the carrier, and of 0 ppm.
     scans : int
     gain : float
+    exponent : int
+        NC: stored numbers times 2^NC are what was received.
     recorded_unix_s : float or None
     regions_ppm : tuple of (low, high)
     warnings : tuple of str
@@ -68,6 +70,7 @@ class Experiment:
     reference_hz: float
     scans: int
     gain: float
+    exponent: int
     recorded_unix_s: float | None
     regions_ppm: tuple[tuple[float, float], ...]
     warnings: tuple[str, ...]
@@ -135,6 +138,7 @@ def read_experiment(folder: Path) -> Experiment:
         reference_hz=reference,
         scans=acqus.integer("NS", low=1),
         gain=acqus.number("RG", 1.0, low=0.0),
+        exponent=acqus.integer("NC", 0, low=-64, high=64),
         recorded_unix_s=date or None,
         regions_ppm=_integral_regions(folder / "pdata" / "1" / "intrng"),
         warnings=tuple(notes),

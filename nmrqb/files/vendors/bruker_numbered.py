@@ -105,6 +105,7 @@ def read_numbered(
         axis=axis,
         scans=np.array([e.scans for e in experiments]),
         gain=chosen.gain,
+        stored_exponent=chosen.exponent,
         unphased_rows=unphased,
         regions_ppm=next((e.regions_ppm for e in experiments if e.regions_ppm), ()),
         recorded_unix_s=chosen.recorded_unix_s,
@@ -290,9 +291,7 @@ def _fids(experiment: Experiment, chosen: Experiment) -> NDArray[np.complex128]:
     """Return the FIDs of an experiment at the carrier and in the units of another one."""
     fids = experiment.fids
     # stored integers times 2^NC are what was received
-    power = experiment.acqus.integer("NC", 0, low=-64, high=64) - chosen.acqus.integer(
-        "NC", 0, low=-64, high=64
-    )
+    power = experiment.exponent - chosen.exponent
     if power:
         fids = fids * 2.0**power
     shift = experiment.carrier_hz - chosen.carrier_hz

@@ -151,8 +151,8 @@ def _read_points(
             key="block header",
         )
     if (scale != scale[0]).any():
-        notes.append("the blocks state different scales: they are brought to that of the first")
-    factors = np.repeat(2.0 ** (scale - scale[0]), traces)
+        notes.append("the blocks state different scales: each is undone")
+    factors = np.repeat(2.0**scale, traces)
     fids = (rows * factors[:, None]).view(np.complex128).conj()[:kept]
     scans = np.repeat(counts, traces)[:kept]
     planned = procpar.numbers("nt", 1.0, 2**31) if "nt" in procpar.table else ()
