@@ -164,7 +164,7 @@ def test_the_shipped_compiled_protocol_states_how_far_it_is_from_its_target():
         ({"by": "phase-flips"}, "`slices` must be given"),
         ({"slices": 4}, "and only there"),
         ({"by": "phase-flips", "slices": 0}, "1 to 2000"),
-        ({"exchange": "native"}, 'needs by = "phase-flips"'),
+        ({"exchange": "native"}, 'needs `by` other than "ideal"'),
         ({"by": "phase-flips", "slices": 4, "exchange": "native"}, "`relax_during_exchange`"),
     ],
 )

@@ -25,6 +25,8 @@ def noise_per_channel(bins: Bins) -> float:
     dof = 2 * (size - basis.shape[1])
     taken = np.sum(np.abs(spectra @ basis) ** 2, axis=-1)
     variance = (np.einsum("...k,...k->...", spectra, spectra.conj()).real - taken).ravel() / dof
+    # of a noise-free series the difference may round below zero
+    variance = np.maximum(variance, 0.0)
     spread = np.sqrt(2.0 / dof)
     # lower quartile of chi-square/dof is 1 - 0.67 spread: undo it for the starting value
     level = float(np.quantile(variance, 0.25)) / max(1.0 - 0.6745 * spread, 0.1)

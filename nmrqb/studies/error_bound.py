@@ -42,11 +42,11 @@ Array = NDArray[np.float64]
 Events = tuple[Event, ...]
 
 #: what fully surviving order between spins may add to the bound, in units of it
-MEMORY = 8.0
+MEMORY = 10.0
 #: what differences of second order may add, as a share of the bound
-_SECOND_ORDER = 0.1
+_SECOND_ORDER = 0.3
 #: below this nothing is promised: rounding of the arithmetic and of the target's own clock
-FLOOR = 1e-6
+FLOOR = 3e-6
 #: steps that turn polarisation into longitudinal order of a pair
 _MIXES = (Inept, DrivenExchangeStep, Echo)
 #: powers of a cycle's map that are summed; later cycles repeat what these have reached
