@@ -110,4 +110,4 @@ def _bars(verdict: Verdict, ax: Axes) -> None:
     ax.plot(rows, whole, "_", color=figures.BLACK, markersize=12, label="whole deviation")
     ax.axhline(0.0, color=figures.GREY, linewidth=0.8)
     ax.set_ylabel("change of the energy")
-    ax.legend(frameon=False, fontsize=7, ncols=2)
+    ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
