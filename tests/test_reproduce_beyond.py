@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.linalg
@@ -94,6 +95,82 @@ def test_energy_within_reach_of_twenty_batteries_by_integration(rows, drive):
     value = float(np.arange(21) @ np.diag(e + g)) / 20.0
     name = f"E/N, N = 20, F/g = {drive:g}, g t = 1e2"
     assert rows("beyond_reachable_energy")[name] == pytest.approx(value, abs=1e-6)
+
+
+def by_oscillators(batteries, drive, time, digits):
+    """E/N from singular vectors of K^T K in many digits and the damped oscillators between them."""
+    n = batteries
+    with mp.workdps(digits):
+        k = mp.matrix(n + 1, n + 1)
+        for j in range(n + 1):
+            k[j, j] = mp.mpf(drive)
+            if j:
+                k[j - 1, j] = mp.sqrt(mp.mpf(j * (n - j + 1)) / n)
+        squares, v = mp.eigsy(k.T * k)
+        s = [mp.sqrt(x) for x in squares]
+        u = k * v
+        for j in range(n + 1):
+            for i in range(n + 1):
+                u[i, j] = u[i, j] / s[j]
+
+        def damped(w):
+            root = mp.sqrt(mp.mpf(1) / 16 - w**2)
+            # D'' + D'/2 + w^2 D = 0, D(0) = 1, D'(0) = 0
+            fast, slow = mp.mpf(1) / 4 + root, w**2 / (mp.mpf(1) / 4 + root)
+            return mp.re((fast * mp.exp(-slow * time) - slow * mp.exp(-fast * time)) / (2 * root))
+
+        total = mp.mpf(0)
+        levels = range(n + 1)
+        up = [[sum(m * u[m, i] * u[m, j] for m in levels) for j in levels] for i in levels]
+        low = [[sum(m * v[m, i] * v[m, j] for m in levels) for j in levels] for i in levels]
+        for i in levels:
+            for j in levels:
+                a = damped(abs(s[i] - s[j])) if i != j else mp.mpf(1)
+                b = damped(s[i] + s[j])
+                weight = v[0, i] * v[0, j] / 2
+                total += weight * (up[i][j] * (a - b) + low[i][j] * (a + b))
+        return float(total / n)
+
+
+@pytest.mark.parametrize(
+    ("batteries", "drive", "time", "digits"),
+    [
+        (8, 0.5, 1e3, 40),
+        (8, 0.5, 1e5, 40),
+        (8, 0.5, 1e9, 40),
+        (12, 0.5, 1e9, 50),
+        (20, 0.5, 1e9, 70),
+        (20, 1.0, 1e9, 60),
+    ],
+)
+def test_energy_at_long_times_from_many_digits(rows, batteries, drive, time, digits):
+    power = round(np.log10(time))
+    name = f"E/N, N = {batteries}, F/g = {drive:g}, g t = 1e{power}"
+    value = by_oscillators(batteries, drive, time, digits)
+    assert rows("beyond_reachable_energy")[name] == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize("power", [2, 3])
+def test_energy_of_a_hundred_batteries_by_a_plain_decomposition(rows, power):
+    # at F/g = 10 and N < N_c no singular values pair up, and doubles hold
+    n, time = 100, 10.0**power
+    left, s, right = np.linalg.svd(drive_matrix(n, 10.0))
+    v = right.T
+    weight = np.outer(v[0], v[0]) / 2.0
+
+    def damped(w):
+        root = np.sqrt((1.0 / 16.0 - w**2).astype(complex))
+        decay = np.exp(-time / 4.0)
+        return np.real(decay * (np.cosh(root * time) + np.sinh(root * time) / (4.0 * root)))
+
+    minus = np.abs(np.subtract.outer(s, s))
+    a = np.where(np.eye(n + 1, dtype=bool), 1.0, damped(minus + np.eye(n + 1)))
+    b = damped(np.add.outer(s, s))
+    number = np.arange(n + 1.0)
+    up, low = left.T @ (number[:, None] * left), v.T @ (number[:, None] * v)
+    value = float(np.sum(weight * (up * (a - b) + low * (a + b)))) / n
+    name = f"E/N, N = 100, F/g = 10, g t = 1e{power}"
+    assert rows("beyond_reachable_energy")[name] == pytest.approx(value, abs=1e-9)
 
 
 # the limit of many batteries ---------------------------------------------------------------------
