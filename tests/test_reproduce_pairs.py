@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import qutip
 import scipy.linalg
+import steady_states as exact
 from reproductions import rows as computed_rows
+
+from nmrqb import DephasedStar
 
 
 @pytest.fixture
@@ -195,8 +198,6 @@ def test_powers_of_unnormalised_stars(rows):
     found = rows("shastri_star")
     # K = F + g J_-: near F the levels of J_x are spaced by g for every N
     assert 0.0 < found["power of N, F/g = 10, best dephasing"] < 0.1
-    from nmrqb import DephasedStar
-
     times = []
     for batteries in (1, 2):
         star = DephasedStar(batteries=batteries, drive=0.5, normalisation="per-battery")
@@ -206,6 +207,34 @@ def test_powers_of_unnormalised_stars(rows):
         times.append(best.charging_time.value)
     assert found["power of N, F/g = 0.5, N to 8"] > found["power of N, F/g = 0.5, best dephasing"]
     assert found["power of N, F/g = 0.5, best dephasing"] > math.log2(times[1] / times[0])
+
+
+@pytest.mark.parametrize(
+    ("drive", "name"),
+    [(10.0, "power of N, F/g = 10, best dephasing"), (0.5, "power of N, F/g = 0.5, N to 8")],
+)
+def test_powers_of_unnormalised_stars_from_their_lowest_frequencies(rows, drive, name):
+    # g for each battery is g sqrt(N) shared: the same star with F/sqrt(N), sqrt(N) times as fast
+    counts = np.arange(1, 9)
+    w = [np.sqrt(n) * exact.lowest_frequency(int(n), drive / np.sqrt(n)) for n in counts]
+    power = np.polyfit(np.log(counts), -np.log(w), 1)[0]
+    assert rows("shastri_star")[name] == pytest.approx(power, rel=1e-6, abs=1e-6)
+
+
+def test_the_power_of_the_threshold_time_from_a_fine_grid(rows):
+    times = []
+    for n in (1, 2, 3):
+        star = DephasedStar(batteries=n, drive=0.5, normalisation="per-battery")
+        best, root = star.optimal_dephasing("threshold", 1.0).value, np.sqrt(n)
+        # the optimum is the edge of a jump: just inside it
+        near = [
+            exact.threshold_time(n, 0.5 / root, f * best / root) / root
+            for f in (0.998, 1.0, 1.002, 1.01)
+        ]
+        times.append(min(near))
+    power = np.polyfit(np.log([1, 2, 3]), np.log(times), 1)[0]
+    name = "power of N, F/g = 0.5, best dephasing"
+    assert rows("shastri_star")[name] == pytest.approx(power, abs=0.02)
 
 
 # detuning ----------------------------------------------------------------------------------------
