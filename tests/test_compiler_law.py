@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture.providers import HypothesisProvider
 from legal_protocols import charging_plans
 
 from nmrqb.errors import LimitError
@@ -25,7 +26,9 @@ def deviation(plan):
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_no_protocol_strays_further_than_stated_and_the_statement_is_tight(part):
+def test_no_protocol_strays_further_than_stated_and_the_statement_is_tight(part, monkeypatch):
+    # constants of modules that happen to be loaded would change the examples from run to run
+    monkeypatch.setattr(HypothesisProvider, "_maybe_draw_constant", lambda *_, **__: None)
     ratios, broken = [], []
 
     @seed(1000 + part)
