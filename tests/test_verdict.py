@@ -66,9 +66,11 @@ def test_no_bound_is_stated_where_none_is_known(name, why):
         error_bound(plan)
 
 
-def test_a_verdict_needs_a_reference(nmrqb):
-    done = nmrqb("verdict", "charger_t1_trimethyl_phosphate", "--json")
-    if done.code == 2:
-        assert "reference" in done.complaint
-    else:
-        assert done.json["bound_reason"] is not None
+def test_a_verdict_needs_a_reference(nmrqb, edited):
+    protocol = edited(
+        "protocols/charger_t1_trimethyl_phosphate.toml",
+        (r'\n\[reference\]\nkind = "thermal"\n', "\n"),
+    )
+    done = nmrqb("verdict", protocol)
+    assert done.code == 2
+    assert "a verdict needs a reference" in done.complaint

@@ -407,12 +407,7 @@ def _ideal_twin(plan: Plan) -> Plan | None:
     steps = plan.protocol.cycle
     if not any(isinstance(s, DrivenExchangeStep) and s.by != "ideal" for s in steps):
         return None
-    ideal = tuple(
-        replace(s, by="ideal", slices=None, exchange="ideal")
-        if isinstance(s, DrivenExchangeStep)
-        else s
-        for s in steps
-    )
+    ideal = tuple(s.ideal if isinstance(s, DrivenExchangeStep) else s for s in steps)
     protocol = replace(plan.protocol, cycle=ideal)
     return plan_of(protocol, plan.register, plan.spectrometer, plan.file)
 

@@ -206,8 +206,6 @@ def _ideal(step: Step) -> Step:
         case Discharge():
             return replace(step, exchange="ideal", steps=None, relax_during_exchange=False)
         case DrivenExchangeStep():
-            return replace(
-                step, by="ideal", slices=None, exchange="ideal", relax_during_exchange=False
-            )
+            return replace(step.ideal, relax_during_exchange=False)
         case _:
             return step
