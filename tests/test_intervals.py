@@ -7,7 +7,7 @@ from scipy import stats
 
 from nmrqb import fit_curve
 from nmrqb.analysis.curves import fit_charging, fit_decay, fit_recovery, recovery
-from nmrqb.analysis.intervals import LINEAR, Intervals
+from nmrqb.analysis.intervals import LINEAR, Intervals, Limits
 from nmrqb.battery.charging_time import exponential_approach
 
 X = np.linspace(0.0, 10.0, 12)
@@ -127,14 +127,14 @@ def test_random_methods_need_a_seed():
         Intervals(method="guess")
 
 
-def test_a_profile_ends_at_a_bound_as_open():
+def test_a_profile_ends_at_a_bound_as_open_and_the_other_end_stands_at_three_standard_errors():
     parameters = lmfit.Parameters()
     parameters.add("a", value=0.05, min=0.0)
     y = 0.05 * X + 0.5 * np.cos(9.0 * X)
     p = fit_curve(lambda x, a: a * x, X, y, parameters, sigma=1.0).parameters["a"]
     assert p.ci95[0] is None
-    # one linear parameter: the upper end is that of the normal distribution
-    assert p.ci95[1] == pytest.approx(X @ y / (X @ X) + 1.96 / np.linalg.norm(X), rel=0.01)
+    # one linear parameter: chi-square is a parabola
+    assert p.ci95[1] == pytest.approx(X @ y / (X @ X) + 3.0 / np.linalg.norm(X), rel=0.01)
 
 
 def test_constrained_parameters_follow_in_profiles_and_refits():
@@ -191,3 +191,30 @@ def test_scattered_points_are_not_all_outliers():
     fit = fit_decay(times, y, 2.5e-5 * np.eye(14))
     assert fit.error_scale > 5.0
     assert not fit.outliers
+
+
+def mean_below_a_bound(x):
+    """Return the interval of a mean that is at most 0, from one number with the error 1."""
+    parameters = lmfit.Parameters()
+    parameters.add("m", value=-0.5, max=0.0)
+    parameters["m"].user_data = Limits(high=0.0)
+    points = x + np.array([-1.0, 1.0])  # a fit needs two points: their mean has the error 1
+    fit = fit_curve(
+        lambda t, m: np.full_like(t, m), np.zeros(2), points, parameters, sigma=np.sqrt(2.0)
+    )
+    return fit.parameters["m"].ci95
+
+
+@pytest.mark.parametrize(("x", "low"), [(0.0, -1.96), (1.0, -1.10), (3.0, -0.42)])
+def test_next_to_a_bound_of_nature_limits_are_those_of_feldman_and_cousins(x, low):
+    # their Table X at 95 %, mirrored: x = 0.0, -1.0, -3.0 give 1.96, 1.10 and 0.42
+    assert mean_below_a_bound(x) == (pytest.approx(low, abs=0.011), 0.0)
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.3, 1.0, 1.7, 3.0])
+def test_intervals_that_end_at_a_bound_of_nature_hold_95_percent(distance):
+    x = np.linspace(-5.0, 3.0, 161) - distance  # 3 errors away the stated ones are still believed
+    held = [low <= -distance <= high for low, high in map(mean_below_a_bound, x)]
+    weight = stats.norm.pdf(x + distance) * (x[1] - x[0])
+    # the ends are met to 3e-3 of 1.96 (7e-4 of the probability) and to half a step (3e-3)
+    assert np.sum(weight * held) == pytest.approx(0.95, abs=4e-3)

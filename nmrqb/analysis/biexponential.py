@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
 from nmrqb.analysis.curves import in_order, open_interval
-from nmrqb.analysis.intervals import PROFILE, Intervals
+from nmrqb.analysis.intervals import PROFILE, Intervals, Limits
 
 Array = NDArray[np.float64]
 
@@ -66,6 +66,7 @@ def fit_two_exponentials(
     values.add("T_slow", value=start["T_slow"], min=span / 1e3, max=20.0 * span)
     values.add("M_inf", value=start["M_inf"])
     values.add("fast_share", value=start["fast_share"], min=0.0, max=1.0)
+    values["fast_share"].user_data = Limits(low=0.0, high=1.0)
     units = {"T_fast": "s", "T_slow": "s"}
     fit = fit_curve(
         two_exponentials, t, y, values, covariance=matrix, units=units, intervals=intervals

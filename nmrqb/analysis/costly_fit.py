@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 
 from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
 from nmrqb.analysis.curves import open_interval
-from nmrqb.analysis.intervals import PROFILE, Intervals
+from nmrqb.analysis.intervals import NO_LIMITS, PROFILE, Intervals, Limits
 from nmrqb.analysis.least_squares import Errors
 
 Array = NDArray[np.float64]
@@ -48,12 +48,15 @@ class Searched:
     start, low, high : float
         Where the search starts, and its bounds: positive without a bound of 1 or less it is a time
         or a coupling and searched as a logarithm.
+    limits : Limits
+        Those of the bounds that nature sets.
     """
 
     name: str
     start: float
     low: float
     high: float
+    limits: Limits = NO_LIMITS
 
     def __post_init__(self) -> None:
         if not self.low < self.start < self.high:
@@ -127,7 +130,15 @@ def fit_costly(
     values = lmfit.Parameters()
     for k, axis in enumerate(axes):
         ends = [axis.outer(centre[k] + end) for end in surface.ends[k]]
-        values.add(axis.name, value=axis.outer(centre[k]), min=ends[0], max=ends[1])
+        # of the bounds that nature sets those count that the surface reaches
+        nature = (parameters[k].limits.low, parameters[k].limits.high)
+        reached = [
+            b if b is not None and np.isclose(b, end, rtol=1e-12, atol=0.0) else None
+            for b, end in zip(nature, ends, strict=True)
+        ]
+        low, high = (e if b is None else b for e, b in zip(ends, reached, strict=True))
+        values.add(axis.name, value=axis.outer(centre[k]), min=low, max=high)
+        values[axis.name].user_data = Limits(low=reached[0], high=reached[1])
 
     def points(table: Mapping[str, float]) -> Array:
         return surface(np.array([axis.inner(table[axis.name]) for axis in axes]) - centre)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold, withhold_value
-from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
+from nmrqb.analysis.intervals import PROFILE, Intervals
+from nmrqb.analysis.least_squares import Errors, Problem
+
+if TYPE_CHECKING:
+    import lmfit
 
 Array = NDArray[np.float64]
 
@@ -91,9 +98,24 @@ def fit_coupling(
     inner = np.flatnonzero((misfit[1:-1] <= misfit[:-2]) & (misfit[1:-1] <= misfit[2:])) + 1
     starts = inner[np.argsort(misfit[inner])][:4] if len(inner) else [int(np.argmin(misfit))]
     guesses = [{"J": grid[k], "T2": 2.0 * span, "M0": float(best[k])} for k in starts]
-    fits = [_fit(model, t, y, covariance, guess, span, LINEAR) for guess in guesses]
-    fits.sort(key=lambda fit: fit.chi2)
-    found = _fit(model, t, y, covariance, fits[0].estimates, span, intervals)
+    problem = Problem(
+        function=model,
+        x=t,
+        y=y,
+        errors=Errors.of(len(y), None, covariance),
+        parameters=_parameters(guesses[0], span),
+    )
+    # a wrong J may crawl along a valley without an end: these fits stop after 800 curves
+    minima = sorted((problem.refit(guess) for guess in guesses), key=lambda m: m.chi2)
+    found = fit_curve(
+        model,
+        t,
+        y,
+        _parameters(minima[0].values, span),
+        covariance=covariance,
+        units={"J": "Hz", "T2": "s"},
+        intervals=intervals,
+    )
     j = found.parameters["J"]
     if j.value is None:
         return found
@@ -103,9 +125,10 @@ def fit_coupling(
             f"not identifiable: the longest echo, {float(t.max()):g} s, covers less than a quarter "
             f"of 1/J (the fit alone would say {j.value:.3g} Hz)",
         )
-    for other in fits[1:]:
-        rival = other.parameters["J"].value
-        if rival is None or j.stderr is None or abs(rival - j.value) < 10.0 * j.stderr:
+    for other in minima[1:]:
+        rival = other.values["J"]
+        at_bound = any(problem.at_bound(name, value) for name, value in other.values.items())
+        if at_bound or j.stderr is None or abs(rival - j.value) < 10.0 * j.stderr:
             continue
         if other.chi2 - found.chi2 < 10.8:  # 0.1 % of chi-square with one degree of freedom
             return withhold(
@@ -121,27 +144,11 @@ def fit_coupling(
     return found
 
 
-def _fit(
-    model: object,
-    t: Array,
-    y: Array,
-    covariance: Array,
-    guess: dict[str, float],
-    span: float,
-    intervals: Intervals,
-) -> CurveFit:
+def _parameters(guess: Mapping[str, float], span: float) -> lmfit.Parameters:
     import lmfit
 
     values = lmfit.Parameters()
     values.add("J", value=guess["J"], min=0.0)
     values.add("T2", value=guess["T2"], min=span / 1e4, max=span * 1e4)
     values.add("M0", value=guess["M0"])
-    return fit_curve(
-        model,  # type: ignore[arg-type]
-        t,
-        y,
-        values,
-        covariance=covariance,
-        units={"J": "Hz", "T2": "s"},
-        intervals=intervals,
-    )
+    return values

@@ -304,4 +304,4 @@ def open_interval(name: str, low: float | None, high: float | None, unit: str) -
         ("upper", f"{words[0]} {low:.3g}") if high is None else ("lower", f"{words[1]} {high:.3g}")
     )
     limit = f"{limit} {unit}".rstrip()
-    return f"not identifiable: the points give {name} no {side} limit ({limit} at 97.5 %)"
+    return f"not identifiable: the points give {name} no {side} limit ({limit} at 99.87 %)"

@@ -215,44 +215,41 @@ class Problem:
             is_converged=flag in (1, 2, 3, 4),
         )
 
-    def room(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return each free parameter's distance to its nearer bound."""
-        p = self.parameters
-        return {n: min(values[n] - p[n].min, p[n].max - values[n]) for n in self.names}
-
     def jacobian(self, values: Mapping[str, float]) -> tuple[Array | None, str | None]:
         """Return the whitened slopes of the curve, (points, free), or why there are none.
 
-        Central differences; no step leaves the bounds, beyond which the function may mean
-        something else (a negative time constant).
+        Central differences, at a bound one-sided ones: no step leaves the bounds, beyond which the
+        function may mean something else (a negative time constant).
         """
         whiten = self.errors.whiten
         columns = []
         least = 1e-7 * (1.0 + float(np.linalg.norm(whiten(self.curve(values)))))
 
-        def change(name: str, step: float) -> Array:
+        def slope(name: str, step: float) -> tuple[Array, float]:
+            bounds, value = self.parameters[name], values[name]
+            low, high = max(value - step, bounds.min), min(value + step, bounds.max)
             with np.errstate(all="ignore"):  # a wide step may leave the function's domain
-                up = self.curve(self.with_changes(values, {name: values[name] + step}))
-                down = self.curve(self.with_changes(values, {name: values[name] - step}))
+                up = self.curve(self.with_changes(values, {name: high}))
+                down = self.curve(self.with_changes(values, {name: low}))
             difference = up - down
-            return (
-                whiten(difference)
-                if np.isfinite(difference).all()
-                else np.full(len(self.y), np.nan)
-            )
+            if not np.isfinite(difference).all():
+                return np.full(len(self.y), np.nan), high - low
+            return whiten(difference), high - low
 
-        for name, furthest in self.room(values).items():
+        for name in self.names:
+            bounds = self.parameters[name]
+            furthest = max(values[name] - bounds.min, bounds.max - values[name])
             step = 1e-5 * max(abs(values[name]), 1e-8)
-            moved = change(name, step)
+            moved, width = slope(name, step)
             # a parameter near 0 has no scale of its own: widen the step until the curve moves
             while np.linalg.norm(moved) < least and 10.0 * step < min(furthest, 1e10):
-                wider = change(name, 10.0 * step)
+                wider, its_width = slope(name, 10.0 * step)
                 if not np.isfinite(wider).all():
                     break
-                step, moved = 10.0 * step, wider
+                step, moved, width = 10.0 * step, wider, its_width
             if np.linalg.norm(moved) < least:
                 return None, f"not identifiable: the points do not depend on {name}"
-            columns.append(moved / (2.0 * step))
+            columns.append(moved / width)
         jacobian = np.array(columns).T
         if not np.isfinite(jacobian).all():
             return None, "the fit did not converge"

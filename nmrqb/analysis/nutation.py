@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold, withhold_value
 from nmrqb.analysis.curves import in_order
 from nmrqb.analysis.detection import ESTABLISHED, chance_of_noise
-from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals, Limits
 
 Array = NDArray[np.float64]
 
@@ -110,6 +110,7 @@ def _fit(
         values.add(name, value=value)
     values["frequency"].set(min=1e-4 / float(t[-1]), max=highest * (1.0 + 1e-6))
     values["rate"].set(min=-10.0 / float(t[-1]), max=1e3 / float(t[-1]))
+    values["rate"].user_data = Limits(open_below=0.0)
     units = {"frequency": "Hz"}
     return fit_curve(
         nutation, t, y, values, covariance=covariance, units=units, intervals=intervals
@@ -174,5 +175,5 @@ def _inverse(rate: FittedParameter) -> FittedParameter:
         )
     reason = "not identifiable: no damping is seen within the pulses"
     if shortest is not None:
-        reason += f" (longer than {shortest:.3g} s at 97.5 %)"
+        reason += f" (longer than {shortest:.3g} s at 99.87 %)"
     return FittedParameter(value=None, stderr=None, ci95=(shortest, None), unit="s", reason=reason)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.costly_fit import Searched, fit_costly
 from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.analysis.intervals import PROFILE, Intervals
+from nmrqb.analysis.intervals import NO_LIMITS, PROFILE, Intervals, Limits
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.sequence.events import Event, Exchange, Inversion, Loop, Pulse, PulseSequence, Segment
@@ -323,10 +323,10 @@ def _bounded(names: Sequence[str], start: Mapping[str, float]) -> list[Searched]
     }
     searched = []
     for name in names:
-        low, high = least.get(name, 0.0), most.get(name, np.inf)
+        low, high, limits = least.get(name, 0.0), most.get(name, np.inf), NO_LIMITS
         if name == "b":
             low, high = -0.5, 1.5
         elif name == "inversion":
-            low, high = 1e-3, 1.0
-        searched.append(Searched(name=name, start=start[name], low=low, high=high))
+            low, high, limits = 1e-3, 1.0, Limits(high=1.0)
+        searched.append(Searched(name=name, start=start[name], low=low, high=high, limits=limits))
     return searched
