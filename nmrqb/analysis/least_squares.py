@@ -122,7 +122,13 @@ class Problem:
     def residual(self, values: Mapping[str, float]) -> Array:
         """Return the whitened residuals, finite also outside the function's domain."""
         with np.errstate(all="ignore"):  # a far step may leave the function's domain
-            rest = self.errors.whiten(self.y - self.curve(values))
+            return self.finite_residual(values)
+
+    def finite_residual(self, values: Mapping[str, float]) -> Array:
+        """Return the whitened residuals without hiding numpy's warnings."""
+        rest = self.errors.whiten(self.y - self.curve(values))
+        if abs(rest @ rest) < _FAR:  # the usual case costs a product
+            return rest
         return np.clip(np.where(np.isfinite(rest), rest, _FAR), -_FAR, _FAR)
 
     def minimise(self, start: Mapping[str, float] | None = None) -> Minimum:
@@ -188,22 +194,25 @@ class Problem:
         # MINPACK cannot leave a bound where its transformation has no slope
         start = np.array([_inside(p) for p in free])
 
+        names = [p.name for p in free]
+        maps = [p.from_internal for p in free]
+        base = dict(near) | dict(held)
+        follows = any(p.expr for p in self.parameters.values())
+
         def values_of(internal: Array) -> dict[str, float]:
-            changes = {
-                p.name: float(p.from_internal(v)) for p, v in zip(free, internal, strict=True)
-            }
-            return self.with_changes(near, changes | dict(held))
+            found = {n: float(m(v)) for n, m, v in zip(names, maps, internal, strict=True)}
+            return self.with_changes(near, found | dict(held)) if follows else base | found
 
         if not free:
             values = values_of(start)
             rest = here.residual(values)
             return Minimum(values=values, chi2=float(rest @ rest), is_converged=True)
-        with catch_warnings():
+        with catch_warnings(), np.errstate(all="ignore"):
             simplefilter("ignore", RuntimeWarning)
             found, _, information, _, flag = _minpack(
-                lambda v: here.residual(values_of(v)),
+                lambda v: here.finite_residual(values_of(v)),
                 start,
-                ftol=1e-10,
+                ftol=1e-8,
                 xtol=1e-8,
                 maxfev=200 * (len(free) + 1),
                 full_output=True,
