@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nmrqb.analysis.curve_fit import CurveFit, withhold_value
+from nmrqb.analysis.curve_fit import CurveFit, withhold, withhold_value
 from nmrqb.analysis.curves import (
     best_time,
     fit_saturation,
@@ -259,7 +259,9 @@ def _with(fit: CurveFit, comparison: Comparison, t: Array) -> BuildUpFit:
             f"not identifiable: every stretch up to beta = {BETA_RANGE[1]:g} (or down to "
             f"{BETA_RANGE[0]:g}) describes the points; fit one exponential"
         )
-        return withhold_value(joined, beta.reason or why)
+        why = beta.reason or why
+        # the range of beta that is searched would close the interval of T, not the points
+        return withhold(withhold_value(joined, why), why, ("T",))
     reason = why_withheld(
         fit, "T", float(t[-1]), "the longest build-up", "the amplitudes do not build up to a limit"
     )
