@@ -89,11 +89,15 @@ class Limits:
         Bounds that nature sets: intervals end there.  They are also bounds of the parameter.
     open_below : float or None
         A lower end at or below this value says nothing: the interval counts as open there.
+    level : float
+        Factor on the level, where likelihood ratios are known to be larger than their limit of many
+        points.
     """
 
     low: float | None = None
     high: float | None = None
     open_below: float | None = None
+    level: float = 1.0
 
 
 NO_LIMITS = Limits()
@@ -152,6 +156,7 @@ def profile_interval(
     }
     parameter = problem.parameters[name]
     limits = parameter.user_data if isinstance(parameter.user_data, Limits) else NO_LIMITS
+    level *= limits.level
     sides: list[_Side] = []
     found: list[float | None] = []
     for sign, bound, natural in (
