@@ -8,7 +8,8 @@ from nmrqb.analysis.curve_fit import fit_curve
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.studies.plan import make_plan
-from nmrqb.studies.protocol_fit import changed_plan, fit_protocol, polarisations
+from nmrqb.studies.plan_parameters import changed_plan
+from nmrqb.studies.protocol_fit import fit_protocol, polarisations
 
 X = np.linspace(0.1, 9.0, 12)
 
