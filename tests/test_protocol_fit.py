@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nmrqb.analysis.costly_fit import Searched, fit_costly
+from nmrqb.analysis.costly_fit import fit_costly
 from nmrqb.analysis.curve_fit import fit_curve
+from nmrqb.analysis.response_surface import Searched
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.studies.plan import make_plan

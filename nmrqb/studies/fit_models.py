@@ -22,7 +22,7 @@ from nmrqb.analysis.damped_cosine import fit_damped_cosine
 from nmrqb.analysis.intervals import Intervals
 from nmrqb.analysis.nutation import fit_nutation
 from nmrqb.errors import InputError
-from nmrqb.studies.protocol_fit import Engine
+from nmrqb.studies.long_time import Engine
 
 Array = NDArray[np.float64]
 Model = Literal["recovery", "saturation", "buildup", "decay", "nutation", "charging", "lines"]

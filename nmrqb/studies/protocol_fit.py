@@ -9,26 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.costly_fit import Searched, fit_costly
+from nmrqb.analysis.costly_fit import fit_costly
 from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.global_search import Scan
 from nmrqb.analysis.intervals import NO_LIMITS, PROFILE, Intervals, Limits
+from nmrqb.analysis.response_surface import Searched
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.sequence.events import Event, Exchange, Loop
+from nmrqb.studies.approach import segments_of
+from nmrqb.studies.long_time import Engine, long_time
 from nmrqb.studies.plan import Plan, make_closed_map, make_simulator
 from nmrqb.studies.plan_parameters import KEYS, changed_plan, plan_parameters, why_no_parameter
 from nmrqb.studies.read_out import read_out
 
 Array = NDArray[np.float64]
-Engine = Literal["map", "simulated"]
 
 #: name -> unit; "b" is a parameter of the closed map only
 PARAMETERS: dict[str, str] = {"b": "", **KEYS}
+#: where b is looked for
+_TRANSFERS = (-0.5, 1.5)
+#: points of the scan before the search: by closed maps (milliseconds each), and where there is no
+#: map or its segments have to be simulated
+_BY_MAP, _SIMULATED = 441, 15
 #: shares and efficiencies start this far off their bounds
 _OFF_BOUND = 0.02
 
@@ -40,12 +47,13 @@ class ProtocolFit:
     Attributes
     ----------
     fit : CurveFit
-        Of the free parameters.
+        Of the free parameters, among its numbers also tau and E_inf that follow from them
+        (``LongTime``).
     engine : {"map", "simulated"}
     held : dict of str to float
         The other parameters, as the register has them.
     simulations : int
-        Passes over all rows.
+        Passes over all rows by the engine.
     r_z : ndarray, shape (rows,)
         Of the fit, energy label.
     """
@@ -74,7 +82,9 @@ def fit_protocol(
 ) -> ProtocolFit:
     """Fit parameters of a plan to the measured polarisations of its rows.
 
-    Least squares starts from the register's values and finds the nearest minimum.
+    The range of every free parameter (``PlanParameter.range``) is scanned first, by the closed map
+    where the protocol has one; the lowest minima, at most three, are then searched from.  A
+    second minimum that is almost as deep is warned about.
 
     Parameters
     ----------
@@ -112,9 +122,17 @@ def fit_protocol(
         scale_error=scale_error,
         units=PARAMETERS,
         intervals=intervals,
+        scan=_scan(plan, names),
+    )
+    fit = found.fit
+    later = long_time(plan, found, engine, lambda values: changed_plan(plan, values))
+    fit = replace(
+        fit,
+        parameters=fit.parameters | later.parameters,
+        warnings=(*fit.warnings, *later.warnings),
     )
     return ProtocolFit(
-        fit=found.fit,
+        fit=fit,
         engine=engine,
         held=_held(plan, names),
         simulations=found.curves,
@@ -189,7 +207,7 @@ def _searched(plan: Plan, names: Sequence[str]) -> list[Searched]:
     for name in names:
         limits = NO_LIMITS
         if name == "b":
-            start, low, high = _designed_transfer(plan), -0.5, 1.5
+            start, (low, high) = _designed_transfer(plan), _TRANSFERS
         elif name == "J":  # its size: the sign stays
             start, low, high = abs(by_key[name].registered.value), 0.0, np.inf
         else:
@@ -201,6 +219,27 @@ def _searched(plan: Plan, names: Sequence[str]) -> list[Searched]:
                 start = min(max(start, low + _OFF_BOUND), high - _OFF_BOUND)
         searched.append(Searched(name=name, start=start, low=low, high=high, limits=limits))
     return searched
+
+
+def _scan(plan: Plan, names: Sequence[str]) -> Scan:
+    """Return where the search looks first: by the closed map where the plan has one."""
+    by_key = {p.key: p for p in plan_parameters(plan, freed=names)}
+    ranges = {"b": _TRANSFERS} if "b" in names else {}
+    for name in (n for n in names if n != "b"):
+        low, high = by_key[name].range
+        if name == "J":
+            low, high = sorted((abs(low), abs(high)))
+        ranges[name] = (low, high)
+    segments = any(True for s in plan.compiled.sequences for _ in segments_of(s.events))
+    if segments or not plan.has_closed_map:
+        return Scan(ranges=ranges, most=_SIMULATED)
+    # the map does not see T2
+    ranges = {n: r for n, r in ranges.items() if not n.startswith("T2")}
+
+    def cheap(values: Mapping[str, float]) -> Array:
+        return polarisations(changed_plan(plan, values), "map", values.get("b"))
+
+    return Scan(ranges=ranges, most=_BY_MAP, cheap=cheap)
 
 
 def _designed_transfer(plan: Plan) -> float:
