@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmrqb.analysis.costly_fit import fit_costly
-from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.curve_fit import CurveFit, withhold_value
 from nmrqb.analysis.global_search import Scan
 from nmrqb.analysis.intervals import NO_LIMITS, PROFILE, Intervals, Limits
 from nmrqb.analysis.response_surface import Searched
@@ -124,8 +124,8 @@ def fit_protocol(
         intervals=intervals,
         scan=_scan(plan, names),
     )
-    fit = found.fit
-    later = long_time(plan, found, engine, lambda values: changed_plan(plan, values))
+    fit = _within_t1(found.fit)
+    later = long_time(plan, replace(found, fit=fit), engine, lambda values: changed_plan(plan, values))
     fit = replace(
         fit,
         parameters=fit.parameters | later.parameters,
@@ -138,6 +138,16 @@ def fit_protocol(
         simulations=found.curves,
         r_z=found.surface(found.fit.estimates),
     )
+
+
+def _within_t1(fit: CurveFit) -> CurveFit:
+    """Withhold a T2 that ends at 2 T1 where both are free: beyond it nothing changes."""
+    for role in ("charger", "battery"):
+        t1, t2 = (fit.estimates.get(f"{which}_{role}", np.nan) for which in ("T1", "T2"))
+        if t2 >= 2.0 * t1 * (1.0 - 1e-6):
+            why = f"not identifiable: the fit ends at 2 T1 = {2.0 * t1:.4g} s"
+            fit = withhold_value(fit, why, (f"T2_{role}",))
+    return fit
 
 
 def polarisations(plan: Plan, engine: Engine, transfer: float | None = None) -> Array:
