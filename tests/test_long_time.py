@@ -86,6 +86,22 @@ def test_modes_are_the_levels_of_the_simulated_sequence(name):
         assert modes.levels(count + 1)[-1] == pytest.approx(simulated, abs=1e-8)
 
 
+def test_modes_of_a_sample_are_those_of_all_its_places():
+    base = make_plan("asymptotic_chloroform")
+    protocol = base.protocol
+    protocol = replace(protocol, simulation=replace(protocol.simulation, b1_points=3))
+    plan = plan_of(protocol, base.register, base.spectrometer, "sample")
+    simulator = make_simulator(plan)
+    modes = cycle_modes(plan, "simulated")
+    assert modes.limit == pytest.approx(
+        simulator.fixed_point(plan.compiled.cycle, plan.spectrometer.tick_s), abs=1e-9
+    )
+    after = len(plan.compiled.stages[0][-1].events)
+    simulated = simulator.simulate(plan.compiled.sequences[3]).battery_z[-after]
+    assert plan.protocol.at(3).cycles == 3
+    assert modes.levels(4)[3] == pytest.approx(simulated, abs=1e-8)
+
+
 def test_a_slow_mode_without_weight_is_not_the_charging_time():
     one = CycleModes(
         limit=1.0, before=(), factors=np.array([0.9, 0.5 + 0j]), weights=np.array([-1e-5, -1.0])

@@ -125,7 +125,9 @@ def fit_protocol(
         scan=_scan(plan, names),
     )
     fit = _within_t1(found.fit)
-    later = long_time(plan, replace(found, fit=fit), engine, lambda values: changed_plan(plan, values))
+    later = long_time(
+        plan, replace(found, fit=fit), engine, lambda values: changed_plan(plan, values)
+    )
     fit = replace(
         fit,
         parameters=fit.parameters | later.parameters,
