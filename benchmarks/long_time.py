@@ -23,11 +23,11 @@ RESULTS = Path(__file__).with_name("long_time.md")
 REFERENCE = 0.01
 #: protocol, engine, true parameters, series
 CASES = (
-    ("asymptotic_chloroform", "map", {"b": 0.35}, 400),
-    ("asymptotic_chloroform", "map", {"b": 1.0}, 400),
+    ("asymptotic_chloroform", "map", {"b": 0.35}, 300),
+    ("asymptotic_chloroform", "map", {"b": 0.95}, 200),
     ("asymptotic_chloroform", "map", {"b": 0.35, "T1_charger": 8.0}, 200),
-    ("asymptotic_ttss", "map", {"b": 0.3}, 400),
-    ("asymptotic_chloroform", "simulated", {"J": 180.0, "T1_charger": 8.0}, 100),
+    ("asymptotic_ttss", "map", {"b": 0.3}, 300),
+    ("asymptotic_chloroform", "simulated", {"J": 180.0, "T1_charger": 8.0}, 60),
 )
 RATIOS = (10, 30, 100)
 

@@ -158,6 +158,22 @@ def test_a_derived_number_has_the_profile_of_a_fit_that_has_it_for_a_parameter()
     assert not words
 
 
+def test_the_least_of_a_number_that_turns_within_its_errors_is_found():
+    # |x| of x = 0.03 +- 0.1: the number turns at 0, between the points of every surface
+    x = np.arange(4.0)
+    searched = [Searched(name="x", start=0.02, low=-9.0, high=9.0)]
+    found = fit_costly(
+        lambda v: np.full(4, v["x"]), x, np.full(4, 0.03), searched, covariance=0.04 * np.eye(4)
+    )
+    table, words = derive(found, lambda v: np.abs([v["x"]]), [Level(name="size", unit="")])
+    low, high = table["size"].ci95
+    assert low == pytest.approx(0.0, abs=0.002)
+    assert high == pytest.approx(0.03 + 0.196, abs=0.002)
+    assert table["size"].value == pytest.approx(0.03, abs=1e-6)
+    assert table["size"].stderr is None
+    assert "it turns" in words[0]
+
+
 def test_a_time_of_no_decay_and_of_none_left():
     tau = TimeOfFactor(name="tau", cycle_s=2.0)
     assert tau.value(0.0) == 0.0

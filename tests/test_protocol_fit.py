@@ -149,6 +149,7 @@ def test_a_t2_that_ends_at_twice_its_free_t1_is_withheld(chloroform):
     free = ("T1_charger", "T2_charger")
     found = fit_protocol(chloroform, y, 1e-6 * np.eye(len(y)), free=free).fit
     assert found.parameters["T2_charger"].value is None
+    assert "the fit ends at 2 T1" in found.parameters["T2_charger"].reason
 
 
 def test_what_a_protocol_does_not_depend_on_is_withheld():

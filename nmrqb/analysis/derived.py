@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from nmrqb.analysis.costly_fit import CostlyFit, Neighbourhood
 from nmrqb.analysis.curve_fit import FittedParameter
@@ -31,11 +31,16 @@ Array = NDArray[np.float64]
 
 #: its published types do not know lambdas without a shape
 _minimise: Any = minimize
+_minimise_scalar: Any = minimize_scalar
 
 #: the one end of an open interval, in standard errors (as of the fitted parameters)
 _OPEN = 3.0
-#: where exact number and surface differ by more standard errors, the number is not smooth
+#: where exact number and surface differ by more standard errors, the surface is no guide
 _WORTH_A_WORD = 0.3
+#: share of the allowed rise of chi-square from which on a point is at the border
+_BORDER = 0.97
+#: exact numbers on the way between the ends where it is not
+_ALONG = 15
 #: a gain beyond the reach of the surface, in standard errors a step, that leaves an end open
 _GAIN = 0.02
 
@@ -152,8 +157,8 @@ def derive(
                 error = what.stderr(best, one.spread)
             else:
                 words.append(
-                    f"{what.name} has no standard error, and its interval is approximate: it does "
-                    "not change smoothly with the parameters within their errors"
+                    f"{what.name} has no standard error, and its interval is approximate: within "
+                    "the errors of the parameters it turns, or bends too much for a surface"
                 )
             if withheld:
                 reason = f"it follows from {' and '.join(withheld)}, which the points do not tell"
@@ -230,8 +235,13 @@ class _One:
                 u = self.best + share * (v - self.best)
                 gap = known(self.here.centre + u * steps)[self.which] - self._number(u)
                 self.off = max(self.off, abs(float(gap)) / self.spread)
-        # every exact number that is allowed counts
         first = self._chi2(self.best)
+        if any(self._turns(v, first, level) for v in furthest):
+            self.off = math.inf
+        if self.off > _WORTH_A_WORD:
+            for v in furthest:
+                self._look_along(v, first, level)
+        # every exact number that is allowed counts
         values = [
             float(numbers[self.which])
             for u, numbers in known.kept.items()
@@ -243,6 +253,46 @@ class _One:
             for v, sign, end in zip(furthest, (-1.0, 1.0), (min(values), max(values)), strict=True)
         )
         return low, high
+
+    def _look_along(self, v: Array, first: float, level: float) -> None:
+        """Compute the exact number on the allowed chord through best and `v`, its turns too."""
+        if np.linalg.norm(v - self.best) < 1e-9:
+            return
+        ends = [
+            self._allowed(self._at_bounds(sign * (v - self.best)), first, level)
+            for sign in (-1.0, 1.0)
+        ]
+
+        def number(x: float, sign: float) -> float:
+            u = self.best + abs(x) * (ends[0 if x < 0.0 else 1] - self.best)
+            return sign * float(self.known(self.here.centre + u * self.here.steps)[self.which])
+
+        at = np.linspace(-1.0, 1.0, _ALONG)
+        for sign in (-1.0, 1.0):
+            k = int(np.argmin([number(float(x), sign) for x in at]))
+            _minimise_scalar(
+                number, bounds=(at[max(k - 1, 0)], at[min(k + 1, _ALONG - 1)]), args=(sign,),
+                method="bounded", options={"maxiter": _ALONG},
+            )  # fmt: skip
+
+    def _turns(self, v: Array, first: float, level: float) -> bool:
+        """Return whether the surface is furthest at `v` within the region, not at its border."""
+        if self._rise(v, first, level) > _BORDER:
+            return False
+        return not any(
+            abs(x - bound) < 1e-6 * (1.0 + abs(bound))
+            for x, ends in zip(v, self.bounds, strict=True)
+            for bound in ends
+        )
+
+    def _at_bounds(self, direction: Array) -> Array:
+        """Return where the way from the best point in a direction meets the surface's end."""
+        room = [
+            ((high if d > 0.0 else low) - x) / d
+            for d, x, (low, high) in zip(direction, self.best, self.bounds, strict=True)
+            if d != 0.0
+        ]
+        return np.asarray(self.best + max(min(room), 0.0) * direction)
 
     def _end(self, sign: float, level: float) -> Array:
         """Return where the surface is furthest within the allowed rise."""
@@ -287,13 +337,13 @@ class _One:
             for x, ends in zip(v, self.bounds, strict=True)
         ]
         free = np.array([not any(a) for a in at])
-        if self._rise(v, first, level) > 0.97 and free.any():
+        if self._rise(v, first, level) > _BORDER and free.any():
             # along the bound the allowed rise is used up: only what remains beyond it counts
             climb = self._slope(self._chi2, v)
             gain = gain - climb * (gain[free] @ climb[free]) / max(
                 climb[free] @ climb[free], 1e-300
             )
-        elif self._rise(v, first, level) > 0.97:
+        elif self._rise(v, first, level) > _BORDER:
             return False
         return any(
             here and not closed and side * g > _GAIN
