@@ -86,13 +86,14 @@ def why_unneeded(simple: CurveFit, wider: CurveFit, what: str) -> str | None:
     That is where chi-square rises by less than its 95 % point for the parameters left out, in units
     of the error.
     """
-    rise = simple.chi2 - wider.chi2
-    usual = float(stats.chi2.isf(0.05, len(wider.names) - len(simple.names)))
-    if rise >= usual * wider.error_scale**2:
+    scale2 = wider.error_scale**2
+    rise = max(simple.chi2 - wider.chi2, 0.0) / scale2
+    if rise >= float(stats.chi2.isf(0.05, len(wider.names) - len(simple.names))):
         return None
+    unit = "" if scale2 == 1.0 else " in units of what is left"
     return (
         f"not identifiable: {what} describes the points as well (chi-square rises by "
-        f"{max(rise, 0.0):.2g})"
+        f"{rise:.2g}{unit})"
     )
 
 
