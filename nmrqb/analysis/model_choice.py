@@ -59,12 +59,17 @@ def likelihood_ratio(simple: CurveFit, wider: CurveFit) -> tuple[float, float]:
 
 def largest_difference(one: CurveFit, other: CurveFit, x: Array, y: Array) -> float:
     """Return the largest difference of two curves at the points, over the largest of these."""
-    return float(np.abs(other.curve(x) - one.curve(x)).max() / np.abs(y).max())
+    return float(np.abs(other.curve(x) - one.curve(x)).max() / _largest(y))
 
 
 def largest_residual(fit: CurveFit, x: Array, y: Array) -> float:
     """Return the largest distance of a point from the curve, over the largest of the points."""
-    return float(np.abs(y - fit.curve(x)).max() / np.abs(y).max())
+    return float(np.abs(y - fit.curve(x)).max() / _largest(y))
+
+
+def _largest(y: Array) -> float:
+    """Return the largest amplitude, above 0 also where nothing was seen."""
+    return max(float(np.abs(y).max()), float(np.finfo(float).tiny))
 
 
 def is_refuted(fit: CurveFit, x: Array, y: Array) -> bool:
