@@ -167,11 +167,11 @@ CASES = {
         truth={"frequency": 25e3, "rate": 1e4, "M0": 1.0}, signed=("M0",),
         derived=(("decay", lambda v: 1.0 / v["rate"]),),
     ),
-    "undamped nutation": Case(
+    "nutation, undamped": Case(
         fit=fit_undamped_nutation, curve=undamped_nutation, x=PULSES,
         truth={"frequency": 25e3, "M0": 1.0}, signed=("M0",),
     ),
-    "Gaussian nutation": Case(
+    "nutation, Gaussian": Case(
         fit=fit_gaussian_nutation, curve=gaussian_nutation, x=PULSES,
         truth={"frequency": 25e3, "variance": 0.1**2, "M0": 1.0}, signed=("M0",),
         derived=(("b1_spread", lambda v: float(np.sqrt(v["variance"]))),),

@@ -80,6 +80,21 @@ def test_a_curve_of_a_recovery_or_decay_is_fitted_and_named_in_the_report(
     assert "curves: " + comparison["preferred"] in plain.out
 
 
+def test_the_spread_of_the_rf_field_comes_back_from_simulated_pulses(nmrqb, tmp_path):
+    from nmrqb import read_spectrometer
+
+    spread = read_spectrometer("generic").channel("1H").b1_spread
+    run = tmp_path / "run"
+    assert nmrqb("simulate", "pulse_calibration_trimethyl_phosphate", "-o", run).code == 0
+    words = ["fit", run / "data", "--model", "nutation", "--curve", "gaussian", "--json"]
+    (region,) = nmrqb(*words).json["results"]
+    found = region["parameters"]["b1_spread"]
+    # five nodes are exact to 5! x^10/10! = 2e-7, x = 2 pi frequency spread t of the longest pulse
+    assert abs(found["value"] - spread) < 4.0 * found["stderr"]
+    assert found["stderr"] < 0.05 * spread
+    assert region["model_comparison"]["preferred"] == "gaussian"
+
+
 def test_a_curve_that_a_model_does_not_have_is_refused_with_those_it_has(nmrqb, tmp_path):
     data = write_experiments(tmp_path / "d", COUNTS, 50.0 * build_up(TIMES, 3.0, 1.0))
     outcome = nmrqb("fit", data, "--model", "decay", "--curve", "damped", *LINE)
