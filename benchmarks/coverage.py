@@ -28,19 +28,50 @@ from fid_series import Planted, series_of
 
 from nmrqb import fit_series
 from nmrqb.analysis.alternating import fit_alternating, signed_approach
-from nmrqb.analysis.biexponential import fit_two_exponentials, two_exponentials
+from nmrqb.analysis.biexponential import (
+    decay_of_two,
+    fit_decay_of_two,
+    fit_recovery_of_two,
+    fit_two_exponentials,
+    recovery_of_two,
+    two_exponentials,
+)
 from nmrqb.analysis.buildup import build_up, fit_build_up
 from nmrqb.analysis.calibration import polarisation_from_reference
 from nmrqb.analysis.coupling import echo_modulation, fit_coupling
-from nmrqb.analysis.curves import decay, fit_charging, fit_decay, fit_recovery, recovery
+from nmrqb.analysis.curves import (
+    decay,
+    decay_to_offset,
+    fit_charging,
+    fit_decay,
+    fit_decay_to_offset,
+    fit_recovery,
+    recovery,
+)
 from nmrqb.analysis.damped_cosine import fit_damped_cosine
-from nmrqb.analysis.nutation import fit_nutation, nutation
+from nmrqb.analysis.nutation import (
+    fit_gaussian_nutation,
+    fit_nutation,
+    fit_undamped_nutation,
+    gaussian_nutation,
+    nutation,
+    undamped_nutation,
+)
+from nmrqb.analysis.stretched import (
+    fit_gaussian_decay,
+    fit_stretched_decay,
+    fit_stretched_recovery,
+    gaussian_decay,
+    stretched_decay,
+    stretched_recovery,
+)
 from nmrqb.battery.charging_time import damped_cosine, exponential_approach
 from nmrqb.studies.plan import make_plan
 from nmrqb.studies.protocol_fit import changed_plan, fit_protocol, polarisations
 
 RESULTS = Path(__file__).with_name("coverage.md")
 DELAYS = np.geomspace(0.05, 15.0, 14)
+LONG_DELAYS = np.geomspace(0.05, 40.0, 24)
 ECHOES = 4e-3 * np.arange(1, 25)
 PULSES = 5e-6 * np.arange(1, 17)
 TIMES = np.linspace(0.0, 15.0, 20)
@@ -125,6 +156,33 @@ CASES = {
     "decay": Case(
         fit=fit_decay, curve=decay, x=DELAYS, truth={"T2": 3.0, "M0": 1.0}, signed=("M0",)
     ),
+    "recovery, stretched": Case(
+        fit=fit_stretched_recovery, curve=stretched_recovery, x=DELAYS,
+        truth={"T1": 2.0, "M_inf": 1.0, "inversion": 0.9, "beta": 0.7}, signed=("M_inf",),
+    ),
+    "recovery, two exponentials": Case(
+        fit=fit_recovery_of_two, curve=recovery_of_two, x=LONG_DELAYS,
+        truth={
+            "T1_fast": 0.7, "T1_slow": 9.0, "M_inf": 1.0, "inversion": 0.9, "fast_share": 0.5,
+        },
+        signed=("M_inf",),
+    ),
+    "decay, stretched": Case(
+        fit=fit_stretched_decay, curve=stretched_decay, x=DELAYS,
+        truth={"T2": 3.0, "M0": 1.0, "beta": 0.7}, signed=("M0",),
+    ),
+    "decay, Gaussian": Case(
+        fit=fit_gaussian_decay, curve=gaussian_decay, x=DELAYS, truth={"T2": 3.0, "M0": 1.0},
+        signed=("M0",),
+    ),
+    "decay, two exponentials": Case(
+        fit=fit_decay_of_two, curve=decay_of_two, x=LONG_DELAYS,
+        truth={"T2_fast": 0.7, "T2_slow": 9.0, "M0": 1.0, "fast_share": 0.5}, signed=("M0",),
+    ),
+    "decay, offset": Case(
+        fit=fit_decay_to_offset, curve=decay_to_offset, x=DELAYS,
+        truth={"T2": 3.0, "M0": 1.0, "offset": 0.2}, signed=("M0", "offset"),
+    ),
     "build-up, one exponential": Case(
         fit=fit_build_up, curve=build_up, x=DELAYS, truth={"T": 3.0, "M_inf": 1.0},
         signed=("M_inf",),
@@ -134,13 +192,22 @@ CASES = {
         truth={"T": 3.0, "M_inf": 1.0, "beta": 0.7}, signed=("M_inf",),
     ),
     "build-up, two exponentials": Case(
-        fit=fit_two_exponentials, curve=two_exponentials, x=np.geomspace(0.05, 40.0, 24),
+        fit=fit_two_exponentials, curve=two_exponentials, x=LONG_DELAYS,
         truth={"T_fast": 0.7, "T_slow": 9.0, "M_inf": 1.0, "fast_share": 0.5}, signed=("M_inf",),
     ),
     "nutation": Case(
         fit=fit_nutation, curve=nutation, x=PULSES,
         truth={"frequency": 25e3, "rate": 1e4, "M0": 1.0}, signed=("M0",),
         derived=(("decay", lambda v: 1.0 / v["rate"]),),
+    ),
+    "nutation, undamped": Case(
+        fit=fit_undamped_nutation, curve=undamped_nutation, x=PULSES,
+        truth={"frequency": 25e3, "M0": 1.0}, signed=("M0",),
+    ),
+    "nutation, Gaussian": Case(
+        fit=fit_gaussian_nutation, curve=gaussian_nutation, x=PULSES,
+        truth={"frequency": 25e3, "variance": 0.1**2, "M0": 1.0}, signed=("M0",),
+        derived=(("b1_spread", lambda v: float(np.sqrt(v["variance"]))),),
     ),
     "coupling": Case(
         fit=partial(fit_coupling, partners=1, partner_t1_s=5.0), curve=echo, x=ECHOES,
