@@ -11,6 +11,7 @@ least 92 %.  One standard deviation of such a count is 0.7 %.
 """
 
 import argparse
+import json
 import platform
 import sys
 import time
@@ -28,13 +29,43 @@ from fid_series import Planted, series_of
 
 from nmrqb import fit_series
 from nmrqb.analysis.alternating import fit_alternating, signed_approach
-from nmrqb.analysis.biexponential import fit_two_exponentials, two_exponentials
+from nmrqb.analysis.biexponential import (
+    decay_of_two,
+    fit_decay_of_two,
+    fit_recovery_of_two,
+    fit_two_exponentials,
+    recovery_of_two,
+    two_exponentials,
+)
 from nmrqb.analysis.buildup import build_up, fit_build_up
 from nmrqb.analysis.calibration import polarisation_from_reference
 from nmrqb.analysis.coupling import echo_modulation, fit_coupling
-from nmrqb.analysis.curves import decay, fit_charging, fit_decay, fit_recovery, recovery
+from nmrqb.analysis.curves import (
+    decay,
+    decay_to_offset,
+    fit_charging,
+    fit_decay,
+    fit_decay_to_offset,
+    fit_recovery,
+    recovery,
+)
 from nmrqb.analysis.damped_cosine import fit_damped_cosine
-from nmrqb.analysis.nutation import fit_nutation, nutation
+from nmrqb.analysis.nutation import (
+    fit_gaussian_nutation,
+    fit_nutation,
+    fit_undamped_nutation,
+    gaussian_nutation,
+    nutation,
+    undamped_nutation,
+)
+from nmrqb.analysis.stretched import (
+    fit_gaussian_decay,
+    fit_stretched_decay,
+    fit_stretched_recovery,
+    gaussian_decay,
+    stretched_decay,
+    stretched_recovery,
+)
 from nmrqb.battery.charging_time import damped_cosine, exponential_approach
 from nmrqb.studies.plan import make_plan
 from nmrqb.studies.plan_parameters import changed_plan
@@ -42,6 +73,7 @@ from nmrqb.studies.protocol_fit import fit_protocol, polarisations
 
 RESULTS = Path(__file__).with_name("coverage.md")
 DELAYS = np.geomspace(0.05, 15.0, 14)
+LONG_DELAYS = np.geomspace(0.05, 40.0, 24)
 ECHOES = 4e-3 * np.arange(1, 25)
 PULSES = 5e-6 * np.arange(1, 17)
 TIMES = np.linspace(0.0, 15.0, 20)
@@ -126,6 +158,33 @@ CASES = {
     "decay": Case(
         fit=fit_decay, curve=decay, x=DELAYS, truth={"T2": 3.0, "M0": 1.0}, signed=("M0",)
     ),
+    "recovery, stretched": Case(
+        fit=fit_stretched_recovery, curve=stretched_recovery, x=DELAYS,
+        truth={"T1": 2.0, "M_inf": 1.0, "inversion": 0.9, "beta": 0.7}, signed=("M_inf",),
+    ),
+    "recovery, two exponentials": Case(
+        fit=fit_recovery_of_two, curve=recovery_of_two, x=LONG_DELAYS,
+        truth={
+            "T1_fast": 0.7, "T1_slow": 9.0, "M_inf": 1.0, "inversion": 0.9, "fast_share": 0.5,
+        },
+        signed=("M_inf",),
+    ),
+    "decay, stretched": Case(
+        fit=fit_stretched_decay, curve=stretched_decay, x=DELAYS,
+        truth={"T2": 3.0, "M0": 1.0, "beta": 0.7}, signed=("M0",),
+    ),
+    "decay, Gaussian": Case(
+        fit=fit_gaussian_decay, curve=gaussian_decay, x=DELAYS, truth={"T2": 3.0, "M0": 1.0},
+        signed=("M0",),
+    ),
+    "decay, two exponentials": Case(
+        fit=fit_decay_of_two, curve=decay_of_two, x=LONG_DELAYS,
+        truth={"T2_fast": 0.7, "T2_slow": 9.0, "M0": 1.0, "fast_share": 0.5}, signed=("M0",),
+    ),
+    "decay, offset": Case(
+        fit=fit_decay_to_offset, curve=decay_to_offset, x=DELAYS,
+        truth={"T2": 3.0, "M0": 1.0, "offset": 0.2}, signed=("M0", "offset"),
+    ),
     "build-up, one exponential": Case(
         fit=fit_build_up, curve=build_up, x=DELAYS, truth={"T": 3.0, "M_inf": 1.0},
         signed=("M_inf",),
@@ -135,13 +194,22 @@ CASES = {
         truth={"T": 3.0, "M_inf": 1.0, "beta": 0.7}, signed=("M_inf",),
     ),
     "build-up, two exponentials": Case(
-        fit=fit_two_exponentials, curve=two_exponentials, x=np.geomspace(0.05, 40.0, 24),
+        fit=fit_two_exponentials, curve=two_exponentials, x=LONG_DELAYS,
         truth={"T_fast": 0.7, "T_slow": 9.0, "M_inf": 1.0, "fast_share": 0.5}, signed=("M_inf",),
     ),
     "nutation": Case(
         fit=fit_nutation, curve=nutation, x=PULSES,
         truth={"frequency": 25e3, "rate": 1e4, "M0": 1.0}, signed=("M0",),
         derived=(("decay", lambda v: 1.0 / v["rate"]),),
+    ),
+    "nutation, undamped": Case(
+        fit=fit_undamped_nutation, curve=undamped_nutation, x=PULSES,
+        truth={"frequency": 25e3, "M0": 1.0}, signed=("M0",),
+    ),
+    "nutation, Gaussian": Case(
+        fit=fit_gaussian_nutation, curve=gaussian_nutation, x=PULSES,
+        truth={"frequency": 25e3, "variance": 0.1**2, "M0": 1.0}, signed=("M0",),
+        derived=(("b1_spread", lambda v: float(np.sqrt(v["variance"]))),),
     ),
     "coupling": Case(
         fit=partial(fit_coupling, partners=1, partner_t1_s=5.0), curve=echo, x=ECHOES,
@@ -165,17 +233,17 @@ CASES = {
     ),
     "protocol by the closed map": Case(
         fit=protocol_fit("map", "b"), curve=rows_of_protocol("map"),
-        x=np.arange(PLAN.protocol.rows), truth={"b": 0.35}, calibrated=True, most=200,
+        x=np.arange(PLAN.protocol.rows), truth={"b": 0.35}, calibrated=True,
     ),
     "protocol by simulation": Case(
         fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
         x=np.arange(PLAN.protocol.rows), truth={"J": 150.0, "inversion": 0.8}, calibrated=True,
-        most=200,
+        most=400,
     ),
     "protocol at its best transfer": Case(
         fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
         x=np.arange(PLAN.protocol.rows), truth={"J": 205.0, "inversion": 0.9}, calibrated=True,
-        most=200,
+        most=400,
     ),
 }  # fmt: skip
 
@@ -266,67 +334,107 @@ def table(name, snr, counts, values):
     return lines
 
 
-def failures(counts, snr):
-    """Return the parameters whose counts are not as promised, with what is wrong."""
-    found = []
+def broken(counts, snr):
+    """Return what is not as promised, in words, and what only a selection of intervals misses.
+
+    Where fewer than half of the series give an interval two ends, those are the ones whose noise
+    has carried the estimate away: all intervals together are counted.
+    """
+    promised, selected = [], []
     for parameter in dict.fromkeys(p for p, _, _ in sorted(counts)):
-        for kind, low, high in (
-            ("two-sided", 0.93 if snr >= 10 else 0.92, 0.97 if snr >= 10 else 1.0),
-            ("open", 0.92, 1.0),
+        two, both = (share(counts, parameter, k) for k in (("two-sided",), ("two-sided", "open")))
+        opened = share(counts, parameter, ("open",))
+        every = both[1] + share(counts, parameter, ("none",))[1]
+        usual = 2 * two[1] >= every
+        low, high = (0.93, 0.97) if snr >= 10 else (0.92, 1.0)
+        for kind, (held, given), least, most, into in (
+            ("two-sided", two, low, high, promised if usual else selected),
+            ("open", opened, 0.92, 1.0, promised),
+            ("all", both, 0.92, 1.0, promised),
         ):
-            held, given = share(counts, parameter, (kind,))
-            if given and not low <= held / given <= high:
-                found.append(f"{parameter}, {kind}: {held} of {given}")
-    return found
+            if given and not least <= held / given <= most:
+                into.append(f"{parameter}, {kind}: {held} of {given}, {100 * held / given:.1f} %")
+    return promised, selected
+
+
+def counted(wanted, cases):
+    """Yield (case, counts, errors of values) for all cases; what `--keep` holds is not repeated."""
+    kept = json.loads(wanted.keep.read_text()) if wanted.keep and wanted.keep.exists() else {}
+    jobs, parts = [], {}
+    for name, snr in cases:
+        series = min(wanted.series, CASES[name].most)
+        key = f"{name}, SNR {snr}, {series} from seed {SEED}"
+        parts[name, snr] = key
+        if key not in kept:
+            jobs += [(name, snr, range(k, min(k + CHUNK, series))) for k in range(0, series, CHUNK)]
+    began = time.monotonic()
+    found = {case: (Counter(), {}) for case in cases}
+    with ProcessPoolExecutor(wanted.processes) as pool:
+        for done, (name, snr, counts, values) in enumerate(pool.map(count, jobs), 1):
+            total, listed = found[name, snr]
+            total.update(counts)
+            for parameter, errors in values.items():
+                listed.setdefault(parameter, []).extend(errors)
+            if done == len(jobs) or jobs[done][:2] != (name, snr):
+                print(*table(name, snr, total, listed), sep="\n")
+                print(f"{done} of {len(jobs)} parts, {time.monotonic() - began:.0f} s", flush=True)
+                kept[parts[name, snr]] = [[[*k, n] for k, n in total.items()], listed]
+                if wanted.keep:
+                    wanted.keep.write_text(json.dumps(kept))
+    for case, key in parts.items():
+        if key in kept:
+            counts, values = kept[key]
+            yield case, Counter({tuple(k): n for *k, n in counts}), values
 
 
 def main():
     """Count every case and write the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--series", type=int, default=1000)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of names of cases")
     parser.add_argument("--snr", type=int, nargs="*", default=[3, 10, 30])
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="file of finished cases, to go on from")
     wanted = parser.parse_args()
-    cases = [(n, snr) for n in CASES if wanted.only in n for snr in wanted.snr]
-    jobs = []
-    for name, snr in cases:
-        count_of = min(wanted.series, CASES[name].most)
-        jobs += [(name, snr, range(k, min(k + CHUNK, count_of))) for k in range(0, count_of, CHUNK)]
-    found = {case: (Counter(), {}) for case in cases}
-    began = time.monotonic()
-    with ProcessPoolExecutor(wanted.processes) as pool:
-        for done, (name, snr, counts, values) in enumerate(pool.map(count, jobs), 1):
-            kept, listed = found[name, snr]
-            kept.update(counts)
-            for parameter, errors in values.items():
-                listed.setdefault(parameter, []).extend(errors)
-            last = done == len(jobs) or jobs[done][:2] != (name, snr)
-            if last:
-                print(*table(name, snr, kept, listed), sep="\n")
-                print(f"{done} of {len(jobs)} parts, {time.monotonic() - began:.0f} s", flush=True)
+    cases = [(n, snr) for n in CASES if any(o in n for o in wanted.only) for snr in wanted.snr]
+    found = list(counted(wanted, cases))
+    fewer = "; ".join(f"{c.most} of {n}" for n, c in CASES.items() if c.most < wanted.series)
     lines = [
         "# Coverage of 95 % intervals",
         "",
         (
-            f"Made by `make bench` in one run from FIDs: {wanted.series} series each (200 of a "
-            f"protocol), signs changing, {SCANS} scans of a reference row and one of the others, "
+            f"Made by `make bench` from FIDs: {wanted.series} series each ({fewer}), signs "
+            f"changing, {SCANS} scans of a reference row and one of the others, "
             f"Python {platform.python_version()}, numpy {np.__version__}. Signal-to-noise ratio: "
             "of the strongest other row after a matched filter of the whole FID. Open intervals "
             "have one end (at three standard errors); none are given where nothing is established. "
             "Values are withheld where they would mislead; their intervals count all the same. "
-            "Bias: median error of the values that are given, over the truth."
+            "Bias: median error of the values that are given, over the truth. A count of 1000 has "
+            "a standard deviation of 0.7 %."
         ),
         "",
         f"| {' | '.join(HEAD)} |",
         f"|{'---|' * len(HEAD)}",
     ]
-    for (name, snr), (counts, values) in found.items():
+    for (name, snr), counts, values in found:
         lines += table(name, snr, counts, values)
-    lines += ["", "Outside 93 to 97 % (two-sided, SNR 10 and 30), or below 92 % (all others):", ""]
-    for (name, snr), (counts, _) in found.items():
-        lines += [f"- {name}, SNR {snr}: {text}" for text in failures(counts, snr)]
-    if not wanted.only and wanted.series >= 1000:
+    promised, selected = [], []
+    for (name, snr), counts, _ in found:
+        for into, words in zip((promised, selected), broken(counts, snr), strict=True):
+            into += [f"- {name}, SNR {snr}: {text}" for text in words]
+    lines += [
+        "", "## Not as promised", "",
+        "Two-sided intervals at SNR 10 and 30 outside 93 to 97 %; anything else below 92 %.", "",
+        *(promised or ["- nothing"]),
+        "", "## Selections", "",
+        (
+            "Where fewer than half of the series give two ends, it is noise that closes the "
+            "interval, and the same noise has often carried it past the truth. All intervals of "
+            "such a parameter hold as the first columns say; those with two ends alone:"
+        ),
+        "", *(selected or ["- nothing"]),
+    ]  # fmt: skip
+    if wanted.only == [""] and wanted.series >= 1000:
         RESULTS.write_text("\n".join([*lines, ""]), encoding="utf-8")
     else:
         print(*lines[lines.index("") :], sep="\n")

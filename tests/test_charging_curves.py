@@ -137,7 +137,7 @@ def test_criteria_and_f_test_are_those_of_the_textbook():
         "exponential": fit_charging(TIMES, y, matrix, intervals=LINEAR),
         "damped-cosine": fit_damped_cosine(TIMES, y, matrix, intervals=LINEAR),
     }
-    found = compare_models(fits, ["damped-cosine"])
+    found = compare_models(fits, ["damped-cosine"], TIMES, y)
     assert found.preferred == "damped-cosine"
     plain, cosine = found.candidates
     assert cosine.bic == pytest.approx(cosine.chi2 + 4 * np.log(24))
@@ -158,6 +158,6 @@ def test_the_simplest_curve_is_kept_where_nothing_speaks_for_another():
             "exponential": fit_charging(TIMES, y, matrix, intervals=LINEAR),
             "damped-cosine": fit_damped_cosine(TIMES, y, matrix, intervals=LINEAR),
         }
-        preferred.append(compare_models(fits, ["damped-cosine"]).preferred)
+        preferred.append(compare_models(fits, ["damped-cosine"], TIMES, y).preferred)
     # a search over a dozen frequencies gains ln(24) now and then
     assert preferred.count("exponential") >= 14

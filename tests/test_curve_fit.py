@@ -170,3 +170,32 @@ def test_certified_regressions_are_met_to_six_digits_from_both_starts(name, star
     # no sigma was given: it comes from the residuals, as in the certificate
     errors = [fit.parameters[k].stderr for k in names]
     assert errors == pytest.approx(table["stderr"], rel=2e-5)
+
+
+def test_an_lmfit_model_is_fitted_like_its_function_with_its_hints():
+    from lmfit.models import ConstantModel, ExponentialModel
+
+    x = np.linspace(0.0, 10.0, 15)
+    y = 2.0 * np.exp(-x / 3.0) + 0.5 + 0.01 * np.sin(29.0 * x)
+    model = ExponentialModel(prefix="fall_") + ConstantModel(prefix="rest_")
+    model.set_param_hint("rest_c", min=0.0)
+    start = {"fall_amplitude": 1.0, "fall_decay": 1.0, "rest_c": 0.1}
+    of_model = fit_curve(model, x, y, start, sigma=0.01)
+    alone = fit_curve(
+        lambda x, a, T, c: a * np.exp(-x / T) + c, x, y, {"a": 1.0, "T": 1.0, "c": 0.1}, sigma=0.01
+    )
+    for name, other in (("fall_amplitude", "a"), ("fall_decay", "T"), ("rest_c", "c")):
+        assert of_model.value(name) == pytest.approx(alone.value(other), rel=1e-6)
+        assert of_model.parameters[name].ci95 == pytest.approx(
+            alone.parameters[other].ci95, rel=1e-4
+        )
+    # a hint is a bound: below it nothing is looked for
+    low = fit_curve(model, x, y - 0.6, start, sigma=0.01)
+    assert "lower bound 0" in low.parameters["rest_c"].reason
+
+
+def test_a_model_without_all_its_parameters_is_refused_by_name():
+    from lmfit.models import ExponentialModel
+
+    with pytest.raises(ValueError, match="decay"):
+        fit_curve(ExponentialModel(), TIMES, TIMES, lmfit.create_params(amplitude=1.0), sigma=1.0)

@@ -6,6 +6,8 @@ from numbered_experiments import write_experiments
 
 from nmrqb.analysis.biexponential import two_exponentials
 from nmrqb.analysis.buildup import build_up
+from nmrqb.analysis.curves import decay_to_offset
+from nmrqb.analysis.stretched import stretched_recovery
 
 LINE = ["--region", "0.35:0.85"]
 COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
@@ -42,6 +44,63 @@ def test_a_build_up_is_fitted_by_the_curve_that_was_asked_for(nmrqb, tmp_path):
     assert [c["curve"] for c in comparison["candidates"]] == ["mono", "stretched", "bi-exponential"]
     assert all(c["bic"] is not None for c in comparison["candidates"])
     assert comparison["candidates"][2]["F_p_value"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("model", "curve", "clean", "numbers"),
+    [
+        ("recovery", "stretched", stretched_recovery(TIMES, 2.0, 1.0, 0.9, 0.6),
+         {"T1": 2.0, "beta": 0.6}),
+        ("decay", "offset", -decay_to_offset(TIMES, 2.0, 0.8, 0.2), {"T2": 2.0, "M0": None}),
+    ],
+)  # fmt: skip
+def test_a_curve_of_a_recovery_or_decay_is_fitted_and_named_in_the_report(
+    nmrqb, tmp_path, model, curve, clean, numbers
+):
+    data = write_experiments(tmp_path / "d", COUNTS, 300.0 * clean)
+    words = ["fit", data, "--model", model, *LINE]
+    outcome = nmrqb(*words, "--curve", curve, "--json", "-o", tmp_path / "out")
+    assert outcome.code == 0
+    region = outcome.json["results"][0]
+    for name, value in numbers.items():
+        p = region["parameters"][name]
+        if value is None:  # without a row that knows the sign it is positive
+            assert p["value"] > 0.0
+        else:
+            assert abs(p["value"] - value) < 5.0 * p["stderr"]
+    comparison = region["model_comparison"]
+    assert curve in (comparison["preferred"], *comparison["alike"])
+    assert comparison["is_weak"] is False
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Curves compared:" in page
+    assert f"{comparison['preferred']} is" in page
+    # the default stays one exponential, and says that it is not what the points ask for
+    plain = nmrqb(*words)
+    assert plain.code == 0
+    assert "curves: " + comparison["preferred"] in plain.out
+
+
+def test_the_spread_of_the_rf_field_comes_back_from_simulated_pulses(nmrqb, tmp_path):
+    from nmrqb import read_spectrometer
+
+    spread = read_spectrometer("generic").channel("1H").b1_spread
+    run = tmp_path / "run"
+    assert nmrqb("simulate", "pulse_calibration_trimethyl_phosphate", "-o", run).code == 0
+    words = ["fit", run / "data", "--model", "nutation", "--curve", "gaussian", "--json"]
+    (region,) = nmrqb(*words).json["results"]
+    found = region["parameters"]["b1_spread"]
+    # five nodes are exact to 5! x^10/10! = 2e-7, x = 2 pi frequency spread t of the longest pulse
+    assert abs(found["value"] - spread) < 4.0 * found["stderr"]
+    assert found["stderr"] < 0.05 * spread
+    assert region["model_comparison"]["preferred"] == "gaussian"
+
+
+def test_a_curve_that_a_model_does_not_have_is_refused_with_those_it_has(nmrqb, tmp_path):
+    data = write_experiments(tmp_path / "d", COUNTS, 50.0 * build_up(TIMES, 3.0, 1.0))
+    outcome = nmrqb("fit", data, "--model", "decay", "--curve", "damped", *LINE)
+    assert outcome.code == 2
+    for word in ("--curve", "mono, gaussian, stretched, bi-exponential, offset"):
+        assert word in outcome.complaint
 
 
 def test_an_outlier_is_named_with_its_row(nmrqb, tmp_path):
@@ -150,4 +209,21 @@ def test_no_curve_but_a_single_exponential_goes_into_a_register(nmrqb, tmp_path,
     outcome = nmrqb("fit", data, "--model", "buildup", "--curve", "bi-exponential", *LINE,
                     "--into", register, "--spin", "charger")  # fmt: skip
     assert outcome.code == 2
+    assert "--curve bi-exponential" in outcome.complaint
     assert "no T1 or T2" in outcome.complaint
+
+
+def test_a_time_goes_into_no_register_where_the_points_ask_for_another_curve(
+    nmrqb, tmp_path, edited
+):
+    register = edited("data/registers/chloroform_13c.toml", name="mine.toml")
+    before = register.read_bytes()
+    curve = 300.0 * stretched_recovery(TIMES, 2.0, 1.0, 0.9, 0.5)
+    data = write_experiments(tmp_path / "d", COUNTS, curve)
+    words = ["fit", data, "--model", "recovery", *LINE, "--into", register, "--spin", "battery"]
+    outcome = nmrqb(*words, "--json")
+    assert outcome.code == 1
+    assert "another curve than one exponential" in outcome.json["into"]["reason"]
+    assert register.read_bytes() == before
+    assert nmrqb(*words, "--curve", "mono").code == 0
+    assert register.read_bytes() != before

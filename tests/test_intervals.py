@@ -193,15 +193,17 @@ def test_scattered_points_are_not_all_outliers():
     assert not fit.outliers
 
 
+def constant(t, m):
+    return m + 0.0 * t
+
+
 def mean_below_a_bound(x):
     """Return the interval of a mean that is at most 0, from one number with the error 1."""
     parameters = lmfit.Parameters()
     parameters.add("m", value=-0.5, max=0.0)
     parameters["m"].user_data = Limits(high=0.0)
     points = x + np.array([-1.0, 1.0])  # a fit needs two points: their mean has the error 1
-    fit = fit_curve(
-        lambda t, m: np.full_like(t, m), np.zeros(2), points, parameters, sigma=np.sqrt(2.0)
-    )
+    fit = fit_curve(constant, np.zeros(2), points, parameters, sigma=np.sqrt(2.0))
     return fit.parameters["m"].ci95
 
 

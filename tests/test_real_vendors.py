@@ -124,6 +124,14 @@ def test_decays_and_build_ups_in_time_are_fitted_from_every_vendor(nmrqb, realda
     # published: k = 1.93(17)e-3 /s
     assert t["ci95"][0] < 1 / 1.93e-3 * 1.4
     assert t["ci95"][1] > 1 / 1.93e-3 * 0.6
+    # fructose-6-phosphate falls to an equilibrium: published k = 1.80(13)e-3 /s, a level above 0
+    words = ["--model", "decay", "--region", "3.9:4.5", "--curve", "offset", "--json"]
+    (region,) = nmrqb("fit", realdata / VARIAN, *words).json["results"]
+    t, level = region["parameters"]["T2"], region["parameters"]["offset"]
+    assert t["ci95"][0] < 1.0 / 1.67e-3
+    assert t["ci95"][1] > 1.0 / 1.93e-3
+    assert level["ci95"][0] > 0.0
+    assert region["model_comparison"]["preferred"] == "offset"
     words = ["--model", "decay", "--axis", "vplist", "--region", "1:6", "--json"]
     outcome = nmrqb("fit", realdata / "bruker_t1rho_1h", *words)
     assert outcome.code == 0, outcome.err

@@ -1,20 +1,23 @@
-"""Build-ups of two kinds of spins, or of one that is fed by two reservoirs: two exponentials."""
+"""Two exponentials of one sign: build-ups, recoveries and decays of two kinds of spins in one line,
+or of one kind that relaxes along two paths (cross-relaxation, exchange between two pools).
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
-from nmrqb.analysis.curves import in_order, open_interval
-from nmrqb.analysis.intervals import PROFILE, Intervals, Limits
+from nmrqb.analysis.buildup import fit_build_up
+from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold_value
+from nmrqb.analysis.curves import fit_decay, fit_recovery, in_order_from_zero, open_interval
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals, Limits
+from nmrqb.analysis.model_choice import why_unneeded
+from nmrqb.analysis.starting_grid import linear_levels
 
 Array = NDArray[np.float64]
-
-#: rise of chi-square below which one exponential does as well (two parameters, p = 0.05)
-_ONE_IS_ENOUGH = 5.99
 
 
 def two_exponentials(
@@ -25,9 +28,90 @@ def two_exponentials(
     fast_share: float,
 ) -> Array:
     """Return M(t) = M_inf [1 - f exp(-t/T_fast) - (1 - f) exp(-t/T_slow)], f = fast_share."""
+    return M_inf * (1.0 - decay_of_two(t, T_fast, T_slow, 1.0, fast_share))
+
+
+def recovery_of_two(
+    t: Array,
+    T1_fast: float,  # noqa: N803
+    T1_slow: float,  # noqa: N803
+    M_inf: float,  # noqa: N803
+    inversion: float,
+    fast_share: float,
+) -> Array:
+    """Return M_inf {1 - (1 + inversion) [f exp(-t/T1_fast) + (1 - f) exp(-t/T1_slow)]}."""
+    return M_inf * (1.0 - decay_of_two(t, T1_fast, T1_slow, 1.0 + inversion, fast_share))
+
+
+def decay_of_two(
+    t: Array,
+    T2_fast: float,  # noqa: N803
+    T2_slow: float,  # noqa: N803
+    M0: float,  # noqa: N803
+    fast_share: float,
+) -> Array:
+    """Return M(t) = M0 [f exp(-t/T2_fast) + (1 - f) exp(-t/T2_slow)], f = fast_share."""
     t = np.asarray(t, float)
-    left = fast_share * np.exp(-t / T_fast) + (1.0 - fast_share) * np.exp(-t / T_slow)
-    return M_inf * (1.0 - left)
+    return M0 * (fast_share * np.exp(-t / T2_fast) + (1.0 - fast_share) * np.exp(-t / T2_slow))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What build-ups, recoveries and decays of two exponentials differ in.
+
+    Attributes
+    ----------
+    function : callable
+    time : str
+        Name of a time without its speed.
+    columns : callable
+        Falls of nodes, shape (nodes, points) each, to what the levels of the linear fit multiply,
+        (nodes, points, levels), the fast one and the slow one last.
+    levels : callable
+        Those levels to the function's levels, without the share.
+    extrapolated : tuple of str
+        Parameters that a slow part beyond the window leaves open.
+    longest : str
+        The last point.
+    """
+
+    function: Callable[..., Array]
+    time: str
+    columns: Callable[[Array, Array], Array]
+    levels: Callable[[Array], dict[str, float]]
+    extrapolated: tuple[str, ...]
+    longest: str
+
+
+def _recovery_levels(levels: Array) -> dict[str, float]:
+    end = float(levels[0]) or float(np.abs(levels).max()) or 1.0
+    return {"M_inf": end, "inversion": -float(levels[1] + levels[2]) / end - 1.0}
+
+
+_BUILD_UP = _Kind(
+    function=two_exponentials,
+    time="T",
+    columns=lambda fast, slow: np.stack([1.0 - fast, 1.0 - slow], axis=-1),
+    levels=lambda levels: {"M_inf": float(levels.sum())},
+    extrapolated=("T_slow", "M_inf", "fast_share"),
+    longest="the longest build-up",
+)
+_RECOVERY = _Kind(
+    function=recovery_of_two,
+    time="T1",
+    columns=lambda fast, slow: np.stack([np.ones_like(fast), fast, slow], axis=-1),
+    levels=_recovery_levels,
+    extrapolated=("T1_slow", "M_inf", "inversion", "fast_share"),
+    longest="the longest delay",
+)
+_DECAY = _Kind(
+    function=decay_of_two,
+    time="T2",
+    columns=lambda fast, slow: np.stack([fast, slow], axis=-1),
+    levels=lambda levels: {"M0": float(levels.sum())},
+    extrapolated=("T2_slow", "fast_share"),
+    longest="the longest delay",
+)
 
 
 def fit_two_exponentials(
@@ -35,9 +119,9 @@ def fit_two_exponentials(
 ) -> CurveFit:
     """Fit a build-up from zero by two exponentials of one sign, T_fast < T_slow.
 
-    All are withheld where one exponential describes the points as well (the two times and the
-    share are then not separate); T_slow, M_inf and the share where the longest build-up is shorter
-    than T_slow; each number where its interval is open.
+    All values are withheld where one exponential describes the points as well (the two times and
+    the share are then not separate); T_slow, M_inf and the share where the longest build-up is
+    shorter than T_slow; each number where its interval is open.
 
     Parameters
     ----------
@@ -52,94 +136,125 @@ def fit_two_exponentials(
     ValueError
         Where there are fewer than 5 points, or the times do not differ or are negative.
     """
+    t, y, matrix = in_order_from_zero(times_s, amplitudes, covariance)
+    one = fit_build_up(t, y, matrix, curve="mono", intervals=LINEAR)
+    return _fit(_BUILD_UP, one, t, y, matrix, intervals)
+
+
+def fit_recovery_of_two(
+    times_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
+    """Fit an inversion or saturation recovery with two T1 and free inversion, one for both.
+
+    Withheld as in ``fit_two_exponentials``, with M_inf the inversion.  Parameters as there.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 6 points, or the times do not differ or are negative.
+    """
+    t, y, matrix = in_order_from_zero(times_s, amplitudes, covariance)
+    one = fit_recovery(t, y, matrix, intervals=LINEAR)
+    return _fit(_RECOVERY, one, t, y, matrix, intervals)
+
+
+def fit_decay_of_two(
+    times_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
+    """Fit a decay to zero with two T2.
+
+    Withheld as in ``fit_two_exponentials``, but M0 stays.  Parameters as there.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 5 points, or the times do not differ or are negative.
+    """
+    t, y, matrix = in_order_from_zero(times_s, amplitudes, covariance)
+    one = fit_decay(t, y, matrix, intervals=LINEAR)
+    return _fit(_DECAY, one, t, y, matrix, intervals)
+
+
+def _fit(
+    kind: _Kind, one: CurveFit, t: Array, y: Array, covariance: Array, intervals: Intervals
+) -> CurveFit:
+    """Return the fit of two exponentials beside that of one."""
     import lmfit
 
-    t, y, matrix = in_order(times_s, amplitudes, covariance)
-    span = float(np.ptp(t)) if len(t) else 0.0
-    if not span > 0.0:
-        raise ValueError("the times of the points must differ")
-    if t[0] < 0.0:
-        raise ValueError(f"times must be at least 0 s, but start at {t[0]:g} s")
-    start, rise = _start(t, y, matrix)
+    span = float(np.ptp(t))
+    fast, slow = f"{kind.time}_fast", f"{kind.time}_slow"
+    times, levels, share = _start(kind, t, y, covariance)
     values = lmfit.Parameters()
-    values.add("T_fast", value=start["T_fast"], min=span / 1e3, max=20.0 * span)
-    values.add("T_slow", value=start["T_slow"], min=span / 1e3, max=20.0 * span)
-    values.add("M_inf", value=start["M_inf"])
-    values.add("fast_share", value=start["fast_share"], min=0.0, max=1.0)
+    for name, value in zip((fast, slow), times, strict=True):
+        values.add(name, value=value, min=span / 1e3, max=20.0 * span)
+    for name, value in levels.items():
+        values.add(name, value=value)
+    values.add("fast_share", value=share, min=0.0, max=1.0)
     values["fast_share"].user_data = Limits(low=0.0, high=1.0)
-    units = {"T_fast": "s", "T_slow": "s"}
+    units = {fast: "s", slow: "s"}
     fit = fit_curve(
-        two_exponentials, t, y, values, covariance=matrix, units=units, intervals=intervals
+        kind.function, t, y, values, covariance=covariance, units=units, intervals=intervals
     )
-    fit = _named_by_speed(fit)
-    if rise < _ONE_IS_ENOUGH * fit.error_scale**2:
-        return withhold_value(
-            fit,
-            "not identifiable: one exponential describes the points as well (chi-square rises by "
-            f"{max(rise, 0.0):.2g})",
-        )
-    slow = fit.parameters["T_slow"].value
-    if slow is not None and slow > t[-1]:
+    fit = _named_by_speed(fit, fast, slow)
+    reason = why_unneeded(one, fit, "one exponential")
+    if reason is not None:
+        return withhold_value(fit, reason)
+    found = fit.parameters[slow].value
+    if found is not None and found > t[-1]:
         reason = (
-            f"not identifiable: the longest build-up, {t[-1]:g} s, is shorter than T_slow (the fit "
-            f"alone would say {slow:.3g} s)"
+            f"not identifiable: {kind.longest}, {t[-1]:g} s, is shorter than {slow} (the fit "
+            f"alone would say {found:.3g} s)"
         )
-        fit = withhold_value(fit, reason, ("T_slow", "M_inf", "fast_share"))
+        fit = withhold_value(fit, reason, kind.extrapolated)
     for name, p in fit.parameters.items():
         if p.value is not None and None in p.ci95:
             fit = withhold_value(fit, open_interval(name, *p.ci95, unit=p.unit), (name,))
     return fit
 
 
-def _start(t: Array, y: Array, covariance: Array) -> tuple[dict[str, float], float]:
-    """Return start values from a grid of both times, and how much worse one exponential is."""
-    weight = 1.0 / np.sqrt(np.diag(covariance))
+def _start(
+    kind: _Kind, t: Array, y: Array, covariance: Array
+) -> tuple[tuple[float, float], dict[str, float], float]:
+    """Return times, levels and share of the best pair of a grid with levels of one sign."""
     grid = np.geomspace(float(np.ptp(t)) / 100.0, float(np.ptp(t)) * 10.0, 40)
-    shapes = -np.expm1(-t / grid[:, None]) * weight
-    target = y * weight
-
-    def best_of(columns: Array) -> tuple[float, Array]:
-        levels, *_ = np.linalg.lstsq(columns.T, target, rcond=None)
-        rest = target - levels @ columns
-        return float(rest @ rest), np.asarray(levels, float)
-
-    one = min(best_of(shape[None])[0] for shape in shapes)
-    found: tuple[float, int, int, Array] | None = None
-    for i in range(len(grid)):
-        for k in range(i + 1, len(grid)):
-            chi2, levels = best_of(shapes[[i, k]])
-            # both parts build up the same way
-            if levels[0] * levels[1] > 0.0 and (found is None or chi2 < found[0]):
-                found = (chi2, i, k, levels)
-    if found is None:
-        middle = int(np.argmin([best_of(shape[None])[0] for shape in shapes]))
-        level = float(best_of(shapes[[middle]])[1][0])
-        guess = {"T_fast": grid[middle] / 2.0, "T_slow": grid[middle] * 2.0}
-        return guess | {"M_inf": level, "fast_share": 0.5}, 0.0
-    chi2, i, k, levels = found
-    total = float(levels.sum())
-    start = {"T_fast": float(grid[i]), "T_slow": float(grid[k])}
-    return start | {"M_inf": total, "fast_share": float(levels[0]) / total}, one - chi2
+    fast, slow = np.triu_indices(len(grid), k=1)
+    falls = np.exp(-t / grid[:, None])
+    chi2, levels = linear_levels(kind.columns(falls[fast], falls[slow]), y, covariance)
+    chi2 = np.where(levels[:, -2] * levels[:, -1] > 0.0, chi2, np.inf)
+    best = int(np.argmin(chi2))
+    if np.isfinite(chi2[best]):
+        pair, share = (grid[fast[best]], grid[slow[best]]), levels[best, -2:]
+        return pair, kind.levels(levels[best]), float(share[0] / share.sum())
+    # only parts of different signs: begin with one exponential, split in two
+    columns = kind.columns(falls, falls)
+    columns[:, :, -2] = 0.0
+    chi2, levels = linear_levels(columns, y, covariance)
+    best = int(np.argmin(chi2))
+    return (grid[best] / 2.0, grid[best] * 2.0), kind.levels(levels[best]), 0.5
 
 
-def _named_by_speed(fit: CurveFit) -> CurveFit:
+def _named_by_speed(fit: CurveFit, fast: str, slow: str) -> CurveFit:
     """Return the fit with the shorter time called fast."""
-    if fit.estimates["T_fast"] <= fit.estimates["T_slow"]:
+    if fit.estimates[fast] <= fit.estimates[slow]:
         return fit
-    names = {"T_fast": "T_slow", "T_slow": "T_fast"}
-    share = fit.parameters["fast_share"]
-    low, high = share.ci95
-    other = replace(
-        share,
-        value=None if share.value is None else 1.0 - share.value,
-        ci95=(None if high is None else 1.0 - high, None if low is None else 1.0 - low),
-    )
-    table = {n: fit.parameters[names.get(n, n)] for n in fit.parameters} | {"fast_share": other}
+    names = {fast: slow, slow: fast}
+    table = {n: fit.parameters[names.get(n, n)] for n in fit.parameters}
+    table["fast_share"] = _rest(table["fast_share"])
     estimates = {n: fit.estimates[names.get(n, n)] for n in fit.estimates}
     estimates["fast_share"] = 1.0 - estimates["fast_share"]
     covariance = fit.covariance
     if covariance is not None:
-        swap = np.eye(4)[[1, 0, 2, 3]]
-        swap[3, 3] = -1.0
+        swap = np.eye(len(fit.names))[[fit.names.index(names.get(n, n)) for n in fit.names]]
+        swap[-1, -1] = -1.0
         covariance = swap @ covariance @ swap.T
     return replace(fit, parameters=table, estimates=estimates, covariance=covariance)
+
+
+def _rest(share: FittedParameter) -> FittedParameter:
+    """Return one minus a share."""
+    low, high = share.ci95
+    return replace(
+        share,
+        value=None if share.value is None else 1.0 - share.value,
+        ci95=(None if high is None else 1.0 - high, None if low is None else 1.0 - low),
+    )

@@ -1,16 +1,8 @@
 """Build-ups from zero, with one exponential where it is enough, else with a stretched one.
 
-Two nested models, M_inf [1 - exp(-t/T)] and M_inf [1 - exp(-(t/T)^beta)].  Two sizes decide, for at
-high signal-to-noise any test finds the systematic errors of the amplitudes (drift, tuning, line
-shape, a delay that starts late), of which a percent or two are usual:
-
-- the likelihood ratio of the two.  Where the residuals of the stretched one exceed the noise, their
-  own size is the error (F test), else the noise is (chi-square of one degree);
-- 2 % of the largest amplitude, below which a difference is told and not acted on.
-
-The mono-exponential is given up where the ratio rejects it at p < 0.001 and the two curves differ
-by more than 2 %; or where its own residuals exceed the noise (p < 0.001) and 2 %, and the ratio
-prefers the stretched one at p < 0.05: with few points and neither model right the F test is weak.
+Two nested models, M_inf [1 - exp(-t/T)] and M_inf [1 - exp(-(t/T)^beta)].  The mono-exponential is
+given up where the points refute it by more than what systematic errors usually are: the rule is
+that of ``model_choice``.  A smaller difference is told and not acted on.
 
 References
 ----------
@@ -26,28 +18,30 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from nmrqb.analysis.curve_fit import CurveFit, withhold, withhold_value
 from nmrqb.analysis.curves import (
     best_time,
     fit_saturation,
     fit_time,
-    in_order,
+    in_order_from_zero,
     why_withheld,
 )
 from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
+from nmrqb.analysis.model_choice import (
+    MATERIAL_DIFFERENCE,
+    SIGNIFICANCE,
+    is_given_up,
+    is_refuted,
+    largest_difference,
+    largest_residual,
+    likelihood_ratio,
+)
+from nmrqb.analysis.stretched import free_stretch, why_no_stretch
 
 Array = NDArray[np.float64]
 Shape = Literal["mono", "stretched"]
 Verdict = Literal["mono-exponential", "nearly mono-exponential", "not mono-exponential"]
-
-#: levels of the ratio alone, and where the residuals refute one exponential already
-SIGNIFICANCE, PREFERENCE = 1e-3, 0.05
-#: stretches that are tried; beyond them the curve is a step between two points, or a constant
-BETA_RANGE = (0.2, 5.0)
-#: differences and residuals over the largest amplitude up to this are usual
-MATERIAL_DIFFERENCE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +155,7 @@ def fit_build_up(
         Where there are fewer than 3 points (5 for "stretched"), or the times do not differ or are
         negative.
     """
-    import lmfit
-
-    t, y, matrix = in_order(times_s, amplitudes, covariance)
-    if len(t) and t[0] < 0.0:
-        raise ValueError(f"times must be at least 0 s, but start at {t[0]:g} s")
+    t, y, matrix = in_order_from_zero(times_s, amplitudes, covariance)
     tau, (level,) = best_time(t, y, matrix, lambda x, tau: -np.expm1(-x / tau)[:, None])
     start = {"T": tau, "M_inf": level}
     mono = fit_time(_mono, "T", start, t, y, matrix, LINEAR)
@@ -178,26 +168,19 @@ def fit_build_up(
             largest_difference=None, models=(_model(_MONO, mono, 1.0),),
         )  # fmt: skip
         return _with(mono, comparison, t)
-    bounded = lmfit.Parameter("beta", value=1.0, min=BETA_RANGE[0], max=BETA_RANGE[1])
-    start_stretched = start | {"beta": bounded}
+    start_stretched = start | {"beta": free_stretch()}
     stretched = fit_time(build_up, "T", start_stretched, t, y, matrix, LINEAR)
     scale2 = stretched.error_scale**2
-    ratio = max(mono.chi2 - stretched.chi2, 0.0) / scale2
-    p_value = float(
-        stats.chi2.sf(ratio, 1) if scale2 == 1.0 else stats.f.sf(ratio, 1, stretched.dof)
-    )
-    difference = float(np.abs(stretched.best_fit - mono.best_fit).max() / np.abs(y).max())
-    rejected = p_value < SIGNIFICANCE
-    leave = (rejected and difference > MATERIAL_DIFFERENCE) or (
-        p_value < PREFERENCE and _refuted(mono, y)
-    )
+    ratio, p_value = likelihood_ratio(mono, stretched)
+    difference = largest_difference(mono, stretched, t, y)
+    leave = is_given_up(mono, stretched, t, y)
     chosen = curve or ("stretched" if leave else "mono")
     comparison = Comparison(
         verdict=(
             "not mono-exponential"
             if leave
             else "nearly mono-exponential"
-            if rejected
+            if p_value < SIGNIFICANCE
             else "mono-exponential"
         ),
         selected=_STRETCHED if chosen == "stretched" else _MONO,
@@ -215,20 +198,14 @@ def fit_build_up(
     words = _words(comparison)
     if leave:
         words += _offset(t, y, matrix, stretched)
-    if _refuted(fit, y):
-        largest = 100.0 * float(np.abs(y - fit.best_fit).max() / np.abs(y).max())
+    if is_refuted(fit, t, y):
+        largest = 100.0 * largest_residual(fit, t, y)
         words += (f"the points are off this curve by up to {largest:.2g} % of the largest",)
     return replace(fit, warnings=(*fit.warnings, *words), other_curve=other)
 
 
 def _mono(t: Array, T: float, M_inf: float) -> Array:  # noqa: N803
     return build_up(t, T, M_inf)
-
-
-def _refuted(fit: CurveFit, y: Array) -> bool:
-    """Return whether residuals exceed the noise, and what systematic errors usually are."""
-    largest = float(np.abs(y - fit.best_fit).max())
-    return fit.p_value < SIGNIFICANCE and largest > MATERIAL_DIFFERENCE * float(np.abs(y).max())
 
 
 def _model(name: str, fit: CurveFit, scale2: float) -> BuildUpModel:
@@ -253,13 +230,8 @@ def _model(name: str, fit: CurveFit, scale2: float) -> BuildUpModel:
 def _with(fit: CurveFit, comparison: Comparison, t: Array) -> BuildUpFit:
     inherited: dict[str, Any] = {f.name: getattr(fit, f.name) for f in fields(CurveFit)}
     joined = BuildUpFit(**inherited, comparison=comparison)
-    beta = fit.parameters.get("beta")
-    if beta is not None and None in beta.ci95:
-        why = (
-            f"not identifiable: every stretch up to beta = {BETA_RANGE[1]:g} (or down to "
-            f"{BETA_RANGE[0]:g}) describes the points; fit one exponential"
-        )
-        why = beta.reason or why
+    why = why_no_stretch(fit) if "beta" in fit.parameters else None
+    if why is not None:
         # the range of beta that is searched would close the interval of T, not the points
         return withhold(withhold_value(joined, why), why, ("T",))
     reason = why_withheld(

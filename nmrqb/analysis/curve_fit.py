@@ -148,7 +148,7 @@ Fit = TypeVar("Fit", bound=CurveFit)
 
 
 def fit_curve(
-    function: Callable[..., Array],
+    function: Callable[..., Array] | lmfit.Model,
     x: Array,
     y: Array,
     parameters: lmfit.Parameters | Mapping[str, float],
@@ -162,7 +162,8 @@ def fit_curve(
 
     Parameters
     ----------
-    function : callable
+    function : callable or lmfit.Model
+        Start values given as a mapping take the parameter hints of a model (bounds, expressions).
     x, y : ndarray, shape (points,)
     parameters : lmfit.Parameters or mapping of start values
     sigma : array_like, optional
@@ -182,12 +183,13 @@ def fit_curve(
         Where there are not more points than free parameters, or the errors are not positive.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
+    function, starts = _curve_and_parameters(function, parameters)
     problem = Problem(
         function=function,
         x=x,
         y=y,
         errors=Errors.of(len(y), sigma, covariance),
-        parameters=_parameters(parameters),
+        parameters=starts,
     )
     names = problem.names
     if len(y) <= len(names):
@@ -375,12 +377,28 @@ def with_scale_error(fit: Fit, names: tuple[str, ...], relative: float) -> Fit:
     return replace(fit, parameters=table, covariance=covariance)
 
 
-def _parameters(given: lmfit.Parameters | Mapping[str, float]) -> lmfit.Parameters:
+def _curve_and_parameters(
+    function: Callable[..., Array] | lmfit.Model,
+    given: lmfit.Parameters | Mapping[str, float],
+) -> tuple[Callable[..., Array], lmfit.Parameters]:
+    """Return ``function(x, **values)`` and lmfit parameters."""
     import lmfit
 
-    if isinstance(given, lmfit.Parameters):
-        return given.copy()
-    built = lmfit.Parameters()
-    for name, value in given.items():
-        built.add(name, value=float(value))
-    return built
+    built = given.copy() if isinstance(given, lmfit.Parameters) else None
+    if isinstance(function, lmfit.Model):
+        model, variable = function, str(function.independent_vars[0])
+        if built is None:
+            built = model.make_params(**{n: float(v) for n, v in given.items()})
+        missing = [n for n in model.param_names if n not in built]
+        if missing:
+            raise ValueError(f"parameters must hold {', '.join(missing)} of the model")
+
+        def curve(x: Array, **values: float) -> Array:
+            return np.asarray(model.eval(**{variable: x}, **values), float)
+
+        return curve, built
+    if built is None:
+        built = lmfit.Parameters()
+        for name, value in given.items():
+            built.add(name, value=float(value))
+    return function, built

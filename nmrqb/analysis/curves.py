@@ -17,7 +17,8 @@ from nmrqb.analysis.curve_fit import (
     with_scale_error,
     withhold_value,
 )
-from nmrqb.analysis.intervals import PROFILE, Intervals
+from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
+from nmrqb.analysis.model_choice import why_unneeded
 from nmrqb.battery.charging_time import exponential_approach
 
 Array = NDArray[np.float64]
@@ -37,6 +38,11 @@ def recovery(t: Array, T1: float, M_inf: float, inversion: float) -> Array:  # n
 def decay(t: Array, T2: float, M0: float) -> Array:  # noqa: N803
     """Return M(t) = M0 exp(-t/T2)."""
     return M0 * np.exp(-t / T2)
+
+
+def decay_to_offset(t: Array, T2: float, M0: float, offset: float) -> Array:  # noqa: N803
+    """Return M(t) = M0 exp(-t/T2) + offset."""
+    return decay(t, T2, M0) + offset
 
 
 def fit_recovery(
@@ -90,7 +96,11 @@ def fit_saturation(
     A fitted inversion beyond a half is warned about: the experiment then began inverted, or not
     saturated.  Parameters and Raises as in ``fit_recovery``.
     """
-    fit = fit_recovery(times_s, amplitudes, covariance, intervals=intervals)
+    return judged_saturation(fit_recovery(times_s, amplitudes, covariance, intervals=intervals))
+
+
+def judged_saturation(fit: CurveFit) -> CurveFit:
+    """Return the fit of a recovery with a warning where it did not begin saturated."""
     found = fit.parameters["inversion"].value
     if found is None or abs(found) <= 0.5:
         return fit
@@ -123,6 +133,31 @@ def fit_decay(
     fit = fit_time(decay, "T2", {"T2": tau, "M0": level}, t, y, matrix, intervals)
     reason = why_withheld(
         fit, "T2", float(t[-1]), "the longest delay", "the amplitudes do not decay exponentially"
+    )
+    return withhold_value(fit, reason) if reason else fit
+
+
+def fit_decay_to_offset(
+    times_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
+    """Fit M(t) = M0 exp(-t/T2) + offset: M0 is what decays.
+
+    A constant is what an uncorrected baseline or a part that does not relax leaves, and roughly
+    what the noise of magnitude spectra does.  All values are withheld where a decay to zero
+    describes the points as well; else as in ``fit_decay``.  Parameters as there.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 4 points or the delays do not differ.
+    """
+    t, y, matrix = in_order(times_s, amplitudes, covariance)
+    simple = fit_decay(t, y, matrix, intervals=LINEAR)
+    tau, (level, start) = best_time(t, y, matrix, _rise_and_fall)
+    values = {"T2": tau, "M0": start - level, "offset": level}
+    fit = fit_time(decay_to_offset, "T2", values, t, y, matrix, intervals)
+    reason = why_unneeded(simple, fit, "a decay to zero") or why_withheld(
+        fit, "T2", float(t[-1]), "the longest delay", "the amplitudes do not decay to a constant"
     )
     return withhold_value(fit, reason) if reason else fit
 
@@ -201,6 +236,24 @@ def in_order(times_s: Array, values: Array, covariance: Array) -> tuple[Array, A
         np.asarray(values, float)[order],
         np.asarray(covariance, float)[np.ix_(order, order)],
     )
+
+
+def in_order_from_zero(
+    times_s: Array, values: Array, covariance: Array
+) -> tuple[Array, Array, Array]:
+    """Return points in rising time with their covariance, for curves that begin at t = 0.
+
+    Raises
+    ------
+    ValueError
+        Where the times do not differ or are negative.
+    """
+    t, y, matrix = in_order(times_s, values, covariance)
+    if not (len(t) and np.ptp(t) > 0.0):
+        raise ValueError("the times of the points must differ")
+    if t[0] < 0.0:
+        raise ValueError(f"times must be at least 0 s, but start at {t[0]:g} s")
+    return t, y, matrix
 
 
 def best_time(

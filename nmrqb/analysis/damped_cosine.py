@@ -22,6 +22,7 @@ from nmrqb.analysis.curve_fit import (
 from nmrqb.analysis.curves import fit_charging, in_order, open_interval, why_withheld
 from nmrqb.analysis.detection import ESTABLISHED, chance_of_noise
 from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals, Limits
+from nmrqb.analysis.starting_grid import linear_levels
 from nmrqb.battery.charging_time import damped_cosine
 
 Array = NDArray[np.float64]
@@ -104,22 +105,15 @@ def fit_damped_cosine(
 def _starts(t: Array, y: Array, covariance: Array, highest: float) -> list[dict[str, float]]:
     """Return starts at the best separate frequencies of a grid; the levels are linear there."""
     span = float(np.ptp(t))
-    weight = 1.0 / np.sqrt(np.diag(covariance))
     count = int(np.clip(4.0 * highest * span / np.pi, 24, 1500))
     omegas = np.linspace(0.0, highest, count)
     taus = span * np.geomspace(0.03, 10.0, 12)
     omega, tau = (a.ravel() for a in np.meshgrid(omegas, taus, indexing="ij"))
     fall = np.exp(-t / tau[:, None])
     turn = omega[:, None] * t
-    design = np.stack([np.ones_like(turn), fall * np.cos(turn), fall * np.sin(turn)], axis=-1)
-    design *= weight[:, None]
-    target = y * weight
-    # normal equations with a little ridge, for without a frequency there is no sine
-    square = np.einsum("gpi,gpj->gij", design, design)
-    square += 1e-9 * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(3)
-    levels = np.linalg.solve(square, np.einsum("gpi,p->gi", design, target)[..., None])[..., 0]
-    rest = np.einsum("gpi,gi->gp", design, levels) - target
-    order = np.argsort(np.sum(rest**2, axis=1))
+    columns = np.stack([np.ones_like(turn), fall * np.cos(turn), fall * np.sin(turn)], axis=-1)
+    chi2, levels = linear_levels(columns, y, covariance)
+    order = np.argsort(chi2)
     starts: list[dict[str, float]] = []
     for k in order:
         if any(abs(omega[k] - s["omega"]) < np.pi / span for s in starts):

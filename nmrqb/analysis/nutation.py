@@ -1,8 +1,15 @@
-"""Nutation: signed amplitudes against pulse length, damped by the spread of the B1 field."""
+"""Nutation: signed amplitudes against pulse length, damped by the spread of the B1 field.
+
+A share p(b) of the sample sees the field b (1 on average): the sum of sin(2 pi nu b t) over it is
+the sine times the Fourier transform of p, if that is symmetric.  A Gaussian p of standard deviation
+s gives exp[-(2 pi nu s t)^2/2], a Lorentzian one of half width h at half height exp(-2 pi nu h t).
+Every part is taken to be received alike.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +22,72 @@ from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals, Limits
 Array = NDArray[np.float64]
 
 
+def undamped_nutation(t: Array, frequency: float, M0: float) -> Array:  # noqa: N803
+    """Return M(t) = M0 sin(2 pi frequency t)."""
+    return M0 * np.sin(2.0 * np.pi * frequency * t)
+
+
 def nutation(t: Array, frequency: float, rate: float, M0: float) -> Array:  # noqa: N803
     """Return M(t) = M0 sin(2 pi frequency t) exp(-rate t)."""
-    return M0 * np.sin(2.0 * np.pi * frequency * t) * np.exp(-rate * t)
+    return undamped_nutation(t, frequency, M0) * np.exp(-rate * t)
+
+
+def gaussian_nutation(t: Array, frequency: float, variance: float, M0: float) -> Array:  # noqa: N803
+    """Return M(t) = M0 sin(2 pi frequency t) exp[-variance (2 pi frequency t)^2/2].
+
+    The variance is that of the B1 field over the sample, relative to the square of its mean.
+    """
+    angle = 2.0 * np.pi * frequency * t
+    return M0 * np.sin(angle) * np.exp(-0.5 * variance * angle**2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Damping:
+    """One way in which a nutation is damped.
+
+    Attributes
+    ----------
+    function : callable
+    rate : str or None
+        Its parameter of damping, which may be negative so that no damping is no bound.
+    of_rate : callable
+        (rate of the exponential that falls to 1/e with it, frequency) to that parameter.
+    shown : str
+        The positive number that is reported in its place.
+    shown_of, slope : callable
+        The parameter to that number, and the derivative.
+    unit : str
+    """
+
+    function: Callable[..., Array]
+    rate: str | None = None
+    of_rate: Callable[[float, float], float] = lambda rate, _: rate
+    shown: str = ""
+    shown_of: Callable[[float], float] = lambda rate: rate
+    slope: Callable[[float], float] = lambda _: 1.0
+    unit: str = ""
+    limit: str = ""
+
+
+_UNDAMPED = _Damping(function=undamped_nutation)
+_EXPONENTIAL = _Damping(
+    function=nutation,
+    rate="rate",
+    shown="decay",
+    shown_of=lambda rate: 1.0 / rate if rate else np.inf,
+    slope=lambda rate: -1.0 / rate**2,
+    unit="s",
+    limit="longer than {:.3g} s",
+)
+_GAUSSIAN = _Damping(
+    function=gaussian_nutation,
+    rate="variance",
+    of_rate=lambda rate, frequency: 2.0 * rate * abs(rate) / (2.0 * np.pi * frequency) ** 2,
+    shown="b1_spread",
+    shown_of=lambda variance: float(np.sqrt(max(variance, 0.0))),
+    slope=lambda variance: 0.5 / float(np.sqrt(variance)),
+    limit="a spread below {:.3g}",
+)
 
 
 def fit_nutation(
@@ -46,6 +116,44 @@ def fit_nutation(
     ValueError
         Where there are fewer than 4 points, the pulse lengths do not differ or one is negative.
     """
+    return _fit_damped(_EXPONENTIAL, pulses_s, amplitudes, covariance, intervals)
+
+
+def fit_undamped_nutation(
+    pulses_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
+    """Fit the nutation frequency (Hz) and the amplitude M0 of a uniform B1 field.
+
+    Withheld as in ``fit_nutation``, which has the parameters too.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than 3 points, the pulse lengths do not differ or one is negative.
+    """
+    return _fit_damped(_UNDAMPED, pulses_s, amplitudes, covariance, intervals)
+
+
+def fit_gaussian_nutation(
+    pulses_s: Array, amplitudes: Array, covariance: Array, *, intervals: Intervals = PROFILE
+) -> CurveFit:
+    """Fit the nutation frequency (Hz) of the mean B1 field, its spread and the amplitude M0.
+
+    `b1_spread` is the standard deviation of the field over the sample, relative to its mean, as in
+    the spectrometer's channel.  Withheld as in ``fit_nutation``, which has the parameters too; the
+    spread alone where no damping is seen, with the upper limit of its interval.
+
+    Raises
+    ------
+    ValueError
+        As in ``fit_nutation``.
+    """
+    return _fit_damped(_GAUSSIAN, pulses_s, amplitudes, covariance, intervals)
+
+
+def _fit_damped(
+    damping: _Damping, pulses_s: Array, amplitudes: Array, covariance: Array, intervals: Intervals
+) -> CurveFit:
     t, y, matrix = in_order(pulses_s, amplitudes, covariance)
     steps = np.diff(np.unique(t))
     if not len(steps):
@@ -54,12 +162,14 @@ def fit_nutation(
         raise ValueError(f"pulse lengths must be at least 0 s, but start at {t[0]:g} s")
     highest = 0.5 / float(steps.min())
     starts = _starts(t, y, matrix, highest)
-    fits = [_fit(t, y, matrix, start, highest, LINEAR) for start in starts]
+    fits = [_fit(damping, t, y, matrix, _from(s, damping), highest, LINEAR) for s in starts]
     best = min(fits, key=lambda f: f.chi2)
-    best = _fit(t, y, matrix, best.estimates, highest, intervals)
-    named = _with_decay_time(best)
+    best = _fit(damping, t, y, matrix, best.estimates, highest, intervals)
+    named = best if damping.rate is None else _shown(best, damping, damping.rate)
     turns = 2.0 * highest * float(np.ptp(t))
-    chance = chance_of_noise(float(np.sum(y**2 / np.diag(matrix))), best, 2, turns)
+    chance = chance_of_noise(
+        float(np.sum(y**2 / np.diag(matrix))), best, len(best.names) - 1, turns
+    )
     if chance > ESTABLISHED:
         why = f"not identifiable: no nutation is established (noise does as well, p = {chance:.2g})"
         return withhold(named, why)
@@ -95,7 +205,16 @@ def _starts(t: Array, y: Array, covariance: Array, highest: float) -> list[dict[
     return starts
 
 
+def _from(start: dict[str, float], damping: _Damping) -> dict[str, float]:
+    """Return the starting values of a damping from those of the exponential one."""
+    values = {"frequency": start["frequency"]}
+    if damping.rate is not None:
+        values[damping.rate] = damping.of_rate(start["rate"], start["frequency"])
+    return values | {"M0": start["M0"]}
+
+
 def _fit(
+    damping: _Damping,
     t: Array,
     y: Array,
     covariance: Array,
@@ -109,11 +228,14 @@ def _fit(
     for name, value in start.items():
         values.add(name, value=value)
     values["frequency"].set(min=1e-4 / float(t[-1]), max=highest * (1.0 + 1e-6))
-    values["rate"].set(min=-10.0 / float(t[-1]), max=1e3 / float(t[-1]))
-    values["rate"].user_data = Limits(open_below=0.0)
+    if damping.rate is not None:
+        ends = (-10.0 / float(t[-1]), 1e3 / float(t[-1]))
+        low, high = (damping.of_rate(end, start["frequency"]) for end in ends)
+        values[damping.rate].set(min=low, max=high)
+        values[damping.rate].user_data = Limits(open_below=0.0)
     units = {"frequency": "Hz"}
     return fit_curve(
-        nutation, t, y, values, covariance=covariance, units=units, intervals=intervals
+        damping.function, t, y, values, covariance=covariance, units=units, intervals=intervals
     )
 
 
@@ -146,34 +268,48 @@ def _rival(best: CurveFit, fits: list[CurveFit], span: float) -> str | None:
     return None
 
 
-def _with_decay_time(fit: CurveFit) -> CurveFit:
-    """Return the fit with the decay time 1/rate instead of the rate."""
-    rate = fit.parameters["rate"]
-    table = {name: p for name, p in fit.parameters.items() if name != "rate"}
-    table = {"frequency": table["frequency"], "decay": _inverse(rate), "M0": table["M0"]}
+def _shown(fit: CurveFit, damping: _Damping, rate: str) -> CurveFit:
+    """Return the fit with the number that is reported instead of the rate."""
+    found = _positive(fit.parameters[rate], damping)
+    table = {n: found if n == rate else p for n, p in fit.parameters.items()}
     covariance = fit.covariance
-    decay = table["decay"].value
-    if covariance is not None and decay is not None:
-        slope = np.diag([1.0, -(decay**2), 1.0])
+    if covariance is not None and found.value is not None:
+        slope = np.diag([1.0, damping.slope(fit.estimates[rate]), 1.0])
         covariance = slope @ covariance @ slope
-    names = ("frequency", "decay", "M0")
-    slowness = fit.estimates["rate"]
-    estimates = {n: fit.estimates[n] for n in ("frequency", "M0")} | {
-        "decay": 1.0 / slowness if slowness else np.inf
-    }
-    return replace(fit, parameters=table, covariance=covariance, names=names, estimates=estimates)
+    new = {rate: damping.shown}
+    estimates = dict(fit.estimates)
+    estimates[rate] = damping.shown_of(estimates[rate])
+    return replace(
+        fit,
+        parameters={new.get(n, n): p for n, p in table.items()},
+        covariance=covariance,
+        names=tuple(new.get(n, n) for n in fit.names),
+        estimates={new.get(n, n): v for n, v in estimates.items()},
+    )
 
 
-def _inverse(rate: FittedParameter) -> FittedParameter:
+def _positive(rate: FittedParameter, damping: _Damping) -> FittedParameter:
+    """Return the positive number of a rate that may be 0 or, within its error, below."""
+
+    def ends(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+        weak, strong = (
+            damping.shown_of(end) if end is not None and end > 0.0 else None for end in (low, high)
+        )
+        return (strong, weak) if damping.slope(1.0) < 0.0 else (weak, strong)
+
     value, stderr, (low, high) = rate.value, rate.stderr, rate.ci95
-    shortest = 1.0 / high if high is not None and high > 0.0 else None
+    limits = ends(None, high)
     if value is None or stderr is None:
-        return replace(rate, ci95=(shortest, None), unit="s")
+        return replace(rate, ci95=limits, unit=damping.unit)
     if value > 2.0 * stderr and low is not None and low > 0.0:
         return FittedParameter(
-            value=1.0 / value, stderr=stderr / value**2, ci95=(shortest, 1.0 / low), unit="s"
+            value=damping.shown_of(value),
+            stderr=stderr * abs(damping.slope(value)),
+            ci95=ends(low, high),
+            unit=damping.unit,
         )
     reason = "not identifiable: no damping is seen within the pulses"
-    if shortest is not None:
-        reason += f" (longer than {shortest:.3g} s at 99.87 %)"
-    return FittedParameter(value=None, stderr=None, ci95=(shortest, None), unit="s", reason=reason)
+    for limit in limits:
+        if limit is not None:
+            reason += f" ({damping.limit.format(limit)} at 99.87 %)"
+    return FittedParameter(value=None, stderr=None, ci95=limits, unit=damping.unit, reason=reason)

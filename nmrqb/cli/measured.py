@@ -39,7 +39,8 @@ from nmrqb.errors import InputError
 @click.option(
     "--curve",
     metavar="NAME",
-    help="buildup: mono, stretched, bi-exponential; charging: exponential, damped-cosine, map, "
+    help="recovery, saturation, buildup: mono, stretched, bi-exponential; decay: these, gaussian, "
+    "offset; nutation: undamped, damped, gaussian; charging: exponential, damped-cosine, map, "
     "simulated.",
 )
 @click.option("--protocol", metavar="P.toml", help="Protocol (for --curve map or simulated).")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.calibration import CalibratedRows, polarisation_from_reference
 from nmrqb.analysis.curve_fit import CurveFit
-from nmrqb.analysis.intervals import LINEAR, Intervals
+from nmrqb.analysis.intervals import Intervals
 from nmrqb.analysis.manifolds import ManifoldFit
-from nmrqb.analysis.model_choice import ModelComparison, compare_models
+from nmrqb.analysis.model_choice import ModelComparison
 from nmrqb.analysis.region_fit import RegionFit
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
@@ -21,7 +21,7 @@ from nmrqb.files.toml import read_register
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
 from nmrqb.studies.charging import charging_of_line, fit_multiplets
-from nmrqb.studies.fit_models import CURVES, NESTED, FitModel
+from nmrqb.studies.fit_models import FitModel, compare_curves
 from nmrqb.studies.fit_result import RegionResult
 from nmrqb.studies.long_time import TAUS, Engine
 from nmrqb.studies.plan import Plan, curve_of, row_times
@@ -167,7 +167,7 @@ def fit_energies(
                 energies=curve,
                 alternatives=None
                 if found.fit is None
-                else _alternatives(curve.times, curve.energy, own),
+                else compare_curves("charging", curve.times, curve.energy, own),
                 reference_row=row,
             )
         )
@@ -276,19 +276,6 @@ def _by_region(
             )
         )
     return tuple(results)
-
-
-def _alternatives(times: Array, energy: Array, covariance: Array) -> ModelComparison | None:
-    """Compare the curves that need no protocol, where there are enough points for all."""
-    fits = {}
-    for name, kind in CURVES["charging"].items():
-        if kind.energy_fit is None:
-            continue
-        try:
-            fits[name] = kind.energy_fit(times, energy, covariance, intervals=LINEAR)
-        except ValueError:
-            continue
-    return compare_models(fits, NESTED) if len(fits) > 1 else None
 
 
 def _check_nucleus(file: str, series: Series, isotope: str, register: str, key: str) -> None:

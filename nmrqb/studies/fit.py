@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.intervals import LINEAR, PROFILE, Intervals
-from nmrqb.analysis.model_choice import ModelComparison, compare_models
+from nmrqb.analysis.intervals import PROFILE, Intervals
 from nmrqb.analysis.region_fit import RegionFit
 from nmrqb.analysis.series_fit import fit_series
 from nmrqb.errors import InputError
 from nmrqb.files.vendors import read_series
 from nmrqb.signals.series import Series
 from nmrqb.studies.charging_fit import ChargingOptions, fit_energies, fit_plan, protocol_model
-from nmrqb.studies.fit_models import CURVES, NESTED, FitModel, Model, fit_model
+from nmrqb.studies.fit_models import Model, compare_curves, fit_model
 from nmrqb.studies.fit_result import FitResult, RegionResult
 from nmrqb.studies.line_options import LineOptions
 from nmrqb.studies.plan import make_plan
@@ -185,22 +184,8 @@ def _fit_line(result: FitResult, line: RegionFit) -> RegionResult:
         line=line,
         curve=curve,
         reason=None,
-        alternatives=_alternatives(CURVES.get(result.model, {}), x, line.amplitudes[keep], matrix),
+        alternatives=compare_curves(result.model, x, line.amplitudes[keep], matrix),
     )
-
-
-def _alternatives(
-    curves: dict[str, FitModel], x: Array, y: Array, covariance: Array
-) -> ModelComparison | None:
-    """Compare a model's curves, where there are enough points for more than one."""
-    fits = {}
-    for name, kind in curves.items():
-        assert kind.fit is not None
-        try:
-            fits[name] = kind.fit(x, y, covariance, intervals=LINEAR)
-        except ValueError:
-            continue
-    return compare_models(fits, NESTED) if len(fits) > 1 else None
 
 
 def _lines(

@@ -65,7 +65,7 @@ def fit_report(result: FitResult) -> str:
             f"({_METHODS[result.intervals.method]})."
         ),
         html.table(["region (ppm)", *(html.text(h) for h in heads), "note"], rows),
-        *([html.paragraph("Curves compared: " + "; ".join(chosen) + ".")] if chosen else []),
+        *([html.paragraph("Curves compared:"), html.listing(chosen)] if chosen else []),
         *(html.listing(r.charging.words()) for r in result.regions if r.charging is not None),
         *(budget_table(r.charging.budget) for r in result.regions if r.charging is not None),
         *curves,

@@ -112,6 +112,14 @@ def register_target(
         raise InputError(f"is needed by --into: one of {', '.join(SPINS)}", key="--spin")
     quantity = fit_model(model, curve).measures
     if quantity is None:
+        if MODELS[model].measures is not None:
+            raise InputError(
+                f"--curve {curve} of --model {model} measures no T1 or T2 of a register: only one "
+                "exponential does",
+                key="--into",
+                value=curve,
+                limit="one exponential",
+            )
         able = ", ".join(name for name, m in MODELS.items() if m.measures is not None)
         raise InputError(
             f"--model {model} measures no T1 or T2 of a register (models that do: {able})",
@@ -159,13 +167,18 @@ def updated(result: FitResult, target: RegisterTarget) -> FitResult:
             key="--region",
         )
     region = result.regions[0]
-    curve = region.curve
+    curve, compared = region.curve, region.alternatives
     found = None if curve is None else curve.parameters[result.kind.main]
     reason: str | None = None
     if found is None or found.value is None or found.stderr is None:
         reason = region.reason or (found.reason if found else None) or "not identifiable"
     elif isinstance(curve, BuildUpFit) and not curve.is_mono_exponential:
         reason = "the build-up is not mono-exponential: a stretched T is no T1"
+    elif result.curve is None and compared is not None and compared.gives_up_simplest:
+        reason = (
+            f"the points ask for another curve than one exponential ({compared.words}); --curve "
+            "mono takes the time of one exponential all the same"
+        )
     if reason is not None or found is None or found.value is None:
         return replace(result, into=RegisterUpdate(target=target, measured=None, reason=reason))
     low, high = region.line.region_ppm
