@@ -24,12 +24,12 @@ REFERENCE = 0.01
 #: protocol, engine, true parameters, series
 CASES = (
     ("asymptotic_chloroform", "map", {"b": 0.35}, 300),
-    ("asymptotic_chloroform", "map", {"b": 0.95}, 200),
-    ("asymptotic_chloroform", "map", {"b": 0.35, "T1_charger": 8.0}, 200),
-    ("asymptotic_ttss", "map", {"b": 0.3}, 300),
-    ("asymptotic_chloroform", "simulated", {"J": 180.0, "T1_charger": 8.0}, 60),
+    ("asymptotic_chloroform", "map", {"b": 0.95}, 100),
+    ("asymptotic_chloroform", "map", {"b": 0.35, "T1_charger": 8.0}, 100),
+    ("asymptotic_ttss", "map", {"b": 0.3}, 200),
+    ("asymptotic_chloroform", "simulated", {"J": 180.0, "T1_charger": 8.0}, 40),
 )
-RATIOS = (10, 30, 100)
+RATIOS = (10, 100)
 
 
 def truth_of(plan, engine, values):
@@ -108,7 +108,7 @@ def searches():
         sigma = 0.01
         matrix = sigma**2 * np.eye(len(clean))
         counts = {"nearest": [0, 0, 0.0], "deepest": [0, 0, 0.0]}
-        trials = 60
+        trials = 40
         for _ in range(trials):
             y = clean + sigma * rng.normal(size=len(clean))
             wrong = true * 2.5 ** rng.uniform(-1.0, 1.0)

@@ -178,3 +178,15 @@ def test_parameters_without_a_meaning_are_refused(name, engine, free, words):
     plan = make_plan(name)
     with pytest.raises(InputError, match=words):
         fit_protocol(plan, np.zeros(3), np.eye(3), free=free, engine=engine)
+
+
+def test_rows_with_more_scatter_than_noise_keep_their_scaled_errors(chloroform):
+    # scatter of four times the stated noise: the surface has to be four times as wide
+    y = polarisations(chloroform, "map", 0.35)
+    y = y + 0.02 * np.random.default_rng(6).normal(size=len(y))
+    fit = fit_protocol(chloroform, y, 2.5e-5 * np.eye(len(y)), engine="map").fit
+    assert fit.error_scale > 2.0
+    p = fit.parameters["b"]
+    assert p.value == pytest.approx(0.35, abs=4.0 * p.stderr)
+    assert p.ci95[0] < p.value < p.ci95[1]
+    assert None not in fit.parameters["E_inf"].ci95

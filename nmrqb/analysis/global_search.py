@@ -18,6 +18,7 @@ from scipy import stats
 from scipy.ndimage import minimum_filter
 from scipy.optimize import least_squares
 
+from nmrqb.analysis.curve_fit import DISBELIEF
 from nmrqb.analysis.least_squares import Errors
 from nmrqb.analysis.response_surface import Axis, Curve, KnownCurves
 
@@ -162,7 +163,18 @@ def deepest(
             f"(chi-square {valley.chi2:.4g} and {chosen.chi2:.4g})"
             + ("; given is the one nearer to where the search started" if tie else "")
         )
-    return chosen, tuple(words)
+    return _widened(misfit, chosen), tuple(words)
+
+
+def _widened(misfit: Misfit, valley: Valley) -> Valley:
+    """Return a valley with steps as wide as its errors will be where residuals exceed the noise."""
+    dof = len(misfit.y) - len(misfit.axes)
+    if dof < 1 or stats.chi2.sf(valley.chi2, dof) > DISBELIEF:
+        return valley
+    quantiles = float(stats.t.ppf(0.975, dof) / stats.norm.ppf(0.975))
+    wide = valley.steps * quantiles * float(np.sqrt(valley.chi2 / dof))
+    reach = np.array([a.reach for a in misfit.axes])
+    return replace(valley, steps=np.minimum(wide, np.maximum(reach / 3.0, valley.steps)))
 
 
 def _named(axes: Sequence[Axis], valley: Valley, units: Mapping[str, str]) -> str:
