@@ -52,6 +52,7 @@ def coverage():
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, engine, values, series in CASES:
         plan = make_plan(name)
+        free = ", ".join(f"{n} = {v:g}" for n, v in values.items())
         expected = truth_of(plan, engine, values)
         clean = polarisations(changed_plan(plan, values), engine, values.get("b"))
         for ratio in RATIOS:
@@ -76,7 +77,7 @@ def coverage():
                     error = float(np.median([q.stderr for q in given]))
                     spread = f"{np.std([q.value for q in given]) / error:.2f}"
                 lines.append(
-                    f"| {name} | {engine} | {', '.join(values)} | {ratio} | {number} | "
+                    f"| {name} | {engine} | {free} | {ratio} | {number} | "
                     f"{len(two)} | {100 * held / max(1, len(two)):.1f} % | "
                     f"{series - len(two)} | {len(given)} | "
                     f"{spread} |"

@@ -33,8 +33,9 @@ Array = NDArray[np.float64]
 _minimise: Any = minimize
 _minimise_scalar: Any = minimize_scalar
 
-#: the one end of an open interval, in standard errors (as of the fitted parameters)
-_OPEN = 3.0
+#: level of a two-sided interval, and of the one end of an open one, in standard errors (as of the
+#: fitted parameters)
+_TWO_SIDED, _OPEN = float(stats.norm.ppf(0.975)), 3.0
 #: where exact number and surface differ by more standard errors, the surface is no guide
 _WORTH_A_WORD = 0.3
 #: share of the allowed rise of chi-square from which on a point is at the border
@@ -102,7 +103,7 @@ class TimeOfFactor:
 
     def stderr(self, inner: float, spread: float, /) -> float | None:
         """Return cycle/(f ln^2 f) times that of f; None where f may be 0."""
-        if not 1.96 * spread < inner < 1.0:
+        if not _TWO_SIDED * spread < inner < 1.0:
             return None
         return self.cycle_s * spread / (inner * math.log(inner) ** 2)
 
@@ -134,21 +135,23 @@ def derive(
         error: float | None = None
         ends: Ends = (None, None)
         if value is None:
-            reason = "the fitted protocol approaches no limit"
+            reason = (
+                "the fitted curve has no such number: it starts at its limit, or none was found"
+            )
         elif fit.covariance is None:
             reason = "the fit has no covariance: " + (fit.parameters[fit.names[0]].reason or "")
         else:
-            one = _One(fit.estimates, fit.covariance, fit.names, here, known, surface, k)
+            one = _DerivedProfile(fit.estimates, fit.covariance, fit.names, here, known, surface, k)
             if not math.isfinite(one.spread):
-                reason = "the protocol has no limit everywhere within the errors of its parameters"
+                reason = "there is no such number everywhere within the errors of the parameters"
                 table[what.name] = _withheld(what, reason)
                 continue
-            level = 1.96
+            level = _TWO_SIDED
             if fit.error_scale != 1.0:
                 level = float(stats.t.ppf(0.975, fit.dof)) * fit.error_scale
             low, high = one.ends(level)
             if math.isinf(low) != math.isinf(high):
-                low, high = one.ends(_OPEN / 1.96 * level)
+                low, high = one.ends(_OPEN / _TWO_SIDED * level)
             ends = (
                 what.value(low) if math.isfinite(low) else None,
                 what.value(high) if math.isfinite(high) else None,
@@ -178,7 +181,7 @@ def _withheld(what: Derived, reason: str) -> FittedParameter:
     )
 
 
-class _One:
+class _DerivedProfile:
     """One smooth number around the minimum, in steps of the parameters."""
 
     def __init__(

@@ -143,19 +143,18 @@ def deepest(
     axes = misfit.axes
     own = np.array([a.start for a in axes])
     starts = [own] if scan is None else coarse_starts(scan, misfit)
-    valleys = [descend(misfit, u) for u in starts]
-    lowest = min(v.chi2 for v in valleys)
+    valleys = sorted((descend(misfit, u) for u in starts), key=lambda v: v.chi2)
+    lowest = valleys[0].chi2
     size = max(1.0, lowest / max(1, len(misfit.y) - len(axes)))
-    alike = [v for v in valleys if v.chi2 - lowest < ALIKE * size]
+    distinct: list[Valley] = []
+    for valley in valleys:
+        near = valley.chi2 - lowest < NEARLY_ALIKE * size
+        if near and not any(is_one_valley(misfit, valley, d, (0.5,)) for d in distinct):
+            distinct.append(valley)
+    alike = [v for v in distinct if v.chi2 - lowest < ALIKE * size]
     chosen = min(alike, key=lambda v: float(np.linalg.norm(v.centre - own)))
-    told: list[Valley] = [chosen]
     words = []
-    for valley in sorted(valleys, key=lambda v: v.chi2):
-        if valley.chi2 - lowest >= NEARLY_ALIKE * size:
-            continue
-        if any(is_one_valley(misfit, valley, other, (0.5,)) for other in told):
-            continue
-        told.append(valley)
+    for valley in (v for v in distinct if v is not chosen):
         tie = valley.chi2 - lowest < ALIKE * size
         words.append(
             f"{_named(axes, valley, units)} describes the points "
