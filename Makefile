@@ -28,6 +28,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/readers.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/long_time.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/lines.py
 
 clean:

@@ -68,7 +68,8 @@ from nmrqb.analysis.stretched import (
 )
 from nmrqb.battery.charging_time import damped_cosine, exponential_approach
 from nmrqb.studies.plan import make_plan
-from nmrqb.studies.protocol_fit import changed_plan, fit_protocol, polarisations
+from nmrqb.studies.plan_parameters import changed_plan
+from nmrqb.studies.protocol_fit import fit_protocol, polarisations
 
 RESULTS = Path(__file__).with_name("coverage.md")
 DELAYS = np.geomspace(0.05, 15.0, 14)

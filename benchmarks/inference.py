@@ -16,8 +16,9 @@ from nmrqb.analysis.reconcile import (
 )
 from nmrqb.battery.bloch_estimate import estimated_ergotropy
 from nmrqb.battery.energy import incoherent_bias
+from nmrqb.studies.changed_prediction import ChangedPrediction
 from nmrqb.studies.plan import predict
-from nmrqb.studies.spin_parameters import ChangedPrediction, knobs
+from nmrqb.studies.plan_parameters import plan_parameters
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from planted import changed, measured_curves, plan_with_errors, registered_truth
@@ -95,8 +96,8 @@ def agreeing():
         rng = np.random.default_rng(3)
         p_values = []
         exact = predict(plan).exact
-        simulated = ChangedPrediction(plan, knobs(plan), exact.energy)
-        own = prediction_covariance([k.parameter for k in simulated.knobs], simulated.slopes())
+        simulated = ChangedPrediction(plan, plan_parameters(plan), exact.energy)
+        own = prediction_covariance(simulated.registered, simulated.slopes())
         for seed in range(PAIRS):
             truth = registered_truth(plan, rng)
             for curve in measured_curves(plan, truth, [seed]):

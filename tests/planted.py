@@ -5,8 +5,8 @@ from dataclasses import replace
 from nmrqb.spins.register import Measured
 from nmrqb.studies.measurement import simulate_measurement
 from nmrqb.studies.plan import make_plan, plan_of, predict
+from nmrqb.studies.plan_parameters import plan_parameters
 from nmrqb.studies.run import analyse
-from nmrqb.studies.spin_parameters import knobs
 
 SOURCE = "registered for this test"
 
@@ -41,7 +41,7 @@ def plan_with_errors(name, *, coupling=0.01, t1=0.02, t2=0.1, **simulation):
 
 def changed(plan, **values):
     """Return the plan with other true values, its sequences as they were compiled."""
-    found = {k.parameter.name: k for k in knobs(plan)}
+    found = {p.name: p for p in plan_parameters(plan)}
     for name, value in values.items():
         plan = found[name].change(plan, value)
     return plan
@@ -50,11 +50,10 @@ def changed(plan, **values):
 def registered_truth(plan, rng):
     """Return a plan with true values drawn from the registered errors."""
     values = {}
-    for knob in knobs(plan):
-        p = knob.parameter
-        if p.stderr:
-            drawn = p.value + p.stderr * rng.standard_normal()
-            values[p.name] = min(max(drawn, p.low), p.high)
+    for p in plan_parameters(plan):
+        if p.registered.stderr:
+            drawn = p.registered.value + p.registered.stderr * rng.standard_normal()
+            values[p.name] = min(max(drawn, p.range[0]), p.range[1])
     return changed(plan, **values)
 
 

@@ -21,8 +21,9 @@ from nmrqb.analysis.reconcile import (
 )
 from nmrqb.battery.charging import ChargingCurve
 from nmrqb.errors import InputError
+from nmrqb.studies.changed_prediction import ChangedPrediction
 from nmrqb.studies.plan import make_simulator, plan_of, predict, simulate_plan
-from nmrqb.studies.spin_parameters import ChangedPrediction, knobs
+from nmrqb.studies.plan_parameters import plan_parameters
 
 EFFICIENCY = "efficiency of the charger's hard inversion"
 
@@ -139,9 +140,8 @@ def test_a_wrong_number_of_the_register_is_named_and_found(chloroform, name, tru
 def test_agreeing_pairs_agree_in_95_percent(chloroform):
     rng = np.random.default_rng(6)
     exact = predict(chloroform).exact
-    simulated = ChangedPrediction(chloroform, knobs(chloroform), exact.energy)
-    parameters = [k.parameter for k in simulated.knobs]
-    own = prediction_covariance(parameters, simulated.slopes())
+    simulated = ChangedPrediction(chloroform, plan_parameters(chloroform), exact.energy)
+    own = prediction_covariance(simulated.registered, simulated.slopes())
     agree = 0
     for _ in range(100):
         truth = registered_truth(chloroform, rng)

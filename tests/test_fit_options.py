@@ -142,6 +142,15 @@ def test_j_and_t1_of_the_charger_come_from_the_charging_rows(nmrqb, charged):
         assert abs(p["value"] - truth) < 4.0 * p["stderr"]
     assert region["held"]["T1_battery"] == register.battery.t1_s.value
     assert region["simulations"] < 60
+    # what the shipped protocol itself gives is what its simulated rows give back
+    from nmrqb.studies.plan import make_plan, predict
+
+    predicted = predict(make_plan("asymptotic_chloroform"))
+    tau, energy = (region["parameters"][n] for n in ("tau", "E_inf"))
+    assert region["definitions"] == {"tau": "slowest-mode", "tau_threshold": "threshold"}
+    assert tau["unit"] == "s"
+    assert abs(tau["value"] - predicted.tau["slowest-mode"]) < 4.0 * tau["stderr"]
+    assert abs(energy["value"] + predicted.p_star_exact[0]) < 4.0 * energy["stderr"]
 
 
 def test_charging_has_the_papers_parameters_and_their_units(nmrqb, charged):
@@ -166,7 +175,10 @@ def test_the_map_gives_b_and_a_report(nmrqb, charged, tmp_path):
                     "--protocol", "asymptotic_chloroform", "-o", tmp_path / "out")  # fmt: skip
     assert outcome.code == 0
     assert "b = 0.5" in outcome.out
-    assert "profile likelihood" in (tmp_path / "out" / "report.html").read_text()
+    assert "; tau = " in outcome.out
+    report = (tmp_path / "out" / "report.html").read_text()
+    for word in ("profile likelihood", "tau_threshold (s)", "E_inf (hbar"):
+        assert word in report
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Parameters of a protocol from its rows: the truth comes back, what is blind is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from nmrqb.analysis.costly_fit import Searched, fit_costly
+from nmrqb.analysis.costly_fit import fit_costly
 from nmrqb.analysis.curve_fit import fit_curve
+from nmrqb.analysis.response_surface import Searched
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.studies.plan import make_plan
-from nmrqb.studies.protocol_fit import changed_plan, fit_protocol, polarisations
+from nmrqb.studies.plan_parameters import changed_plan, plan_parameters
+from nmrqb.studies.protocol_fit import fit_protocol, polarisations
 
 X = np.linspace(0.1, 9.0, 12)
 
@@ -96,6 +100,58 @@ def test_parameters_come_back_within_their_errors(chloroform, engine, truth):
     assert not set(found.held) & set(truth)
 
 
+@pytest.mark.parametrize(
+    ("name", "free", "true"),
+    [
+        ("noe_tms", "dipolar_share", 0.45),
+        ("inversion_recovery", "inversion_battery", 0.85),
+    ],
+)
+def test_the_dipolar_share_and_the_battery_s_inversion_come_back(name, free, true):
+    plan = make_plan(name)
+    y = polarisations(changed_plan(plan, {free: true}), "simulated")
+    sigma = 0.01 * np.abs(y).max()
+    y = y + sigma * np.random.default_rng(3).normal(size=len(y))
+    p = fit_protocol(plan, y, sigma**2 * np.eye(len(y)), free=(free,)).fit.parameters[free]
+    assert p.value == pytest.approx(true, abs=4.0 * p.stderr)
+    assert p.stderr < 0.2 * true
+
+
+@pytest.mark.parametrize("name", ["trimethyl_phosphate", "chloroform_13c"])
+def test_no_value_within_the_bounds_of_a_parameter_contradicts_the_register(name):
+    (plan,) = (
+        make_plan(n)
+        for n in ("single_shot_spin_lock_trimethyl_phosphate", "asymptotic_chloroform")
+        if make_plan(n).register.name == name
+    )
+    alone = plan_parameters(plan)
+    for p in alone:
+        assert p.low <= p.range[0] <= p.registered.value <= p.range[1] <= p.high
+        for value in p.range:
+            p.change(plan, value)  # the register checks T2 <= 2 T1, T2 <= T1rho <= T1
+    together = {p.key: p for p in plan_parameters(plan, freed=("T1_charger", "T2_charger"))}
+    short = changed_plan(plan, {"T1_charger": together["T1_charger"].range[0], "T2_charger": 1e3})
+    charger = short.register.charger
+    assert charger.t2_s.value == pytest.approx(2.0 * charger.t1_s.value)
+
+
+def test_a_number_keeps_its_sign_and_its_error(chloroform):
+    j = replace(chloroform.register.coupling_hz, value=-209.0)
+    mirrored = replace(chloroform, register=replace(chloroform.register, coupling_hz=j))
+    (parameter,) = (p for p in plan_parameters(mirrored) if p.key == "J")
+    assert (parameter.low, parameter.high) == (-np.inf, 0.0)
+    assert parameter.change(mirrored, 100.0).register.coupling_hz == replace(j, value=-100.0)
+
+
+def test_a_t2_that_ends_at_twice_its_free_t1_is_withheld(chloroform):
+    y = polarisations(changed_plan(chloroform, {"T1_charger": 6.0}), "simulated")
+    y = y + 1e-3 * np.random.default_rng(8).normal(size=len(y))
+    free = ("T1_charger", "T2_charger")
+    found = fit_protocol(chloroform, y, 1e-6 * np.eye(len(y)), free=free).fit
+    assert found.parameters["T2_charger"].value is None
+    assert "the fit ends at 2 T1" in found.parameters["T2_charger"].reason
+
+
 def test_what_a_protocol_does_not_depend_on_is_withheld():
     # 36 chargers are hardly drained by one battery: their T1 leaves no trace in ten seconds
     plan = make_plan("asymptotic_ttss")
@@ -113,6 +169,8 @@ def test_what_a_protocol_does_not_depend_on_is_withheld():
         ("asymptotic_chloroform", "map", ("b", "J"), "both set the transfer"),
         ("asymptotic_chloroform", "map", ("colour",), "must be one of b, J"),
         ("asymptotic_ttss", "map", ("inversion",), "inverts no charger"),
+        ("asymptotic_ttss", "map", ("inversion_battery",), "inverts no battery"),
+        ("asymptotic_ttss", "map", ("dipolar_share",), "no dipolar share"),
         ("driven_thermal_trimethyl_phosphate", "map", ("J",), "no closed map"),
     ],
 )
@@ -120,3 +178,15 @@ def test_parameters_without_a_meaning_are_refused(name, engine, free, words):
     plan = make_plan(name)
     with pytest.raises(InputError, match=words):
         fit_protocol(plan, np.zeros(3), np.eye(3), free=free, engine=engine)
+
+
+def test_rows_with_more_scatter_than_noise_keep_their_scaled_errors(chloroform):
+    # scatter of four times the stated noise: the surface has to be four times as wide
+    y = polarisations(chloroform, "map", 0.35)
+    y = y + 0.02 * np.random.default_rng(6).normal(size=len(y))
+    fit = fit_protocol(chloroform, y, 2.5e-5 * np.eye(len(y)), engine="map").fit
+    assert fit.error_scale > 2.0
+    p = fit.parameters["b"]
+    assert p.value == pytest.approx(0.35, abs=4.0 * p.stderr)
+    assert p.ci95[0] < p.value < p.ci95[1]
+    assert None not in fit.parameters["E_inf"].ci95

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 #: probability of residuals this large below which the stated errors are no longer believed
-_DISBELIEF = 1e-3
+DISBELIEF = 1e-3
 #: fits that start again at a lower point that a profile came across
 _RESTARTS = 3
 
@@ -267,7 +267,7 @@ def _with_errors(
     p_value = float(stats.chi2.sf(minimum.chi2, dof)) if absolute else 1.0
     warnings: list[str] = []
     scale, quantile = 1.0, float(stats.norm.ppf(0.975))
-    if not absolute or p_value < _DISBELIEF:
+    if not absolute or p_value < DISBELIEF:
         scale = float(np.sqrt(minimum.chi2 / dof))
         quantile = float(stats.t.ppf(0.975, dof))
         if absolute:

@@ -49,7 +49,7 @@ from nmrqb.errors import InputError
     multiple=True,
     metavar="NAME",
     help="Parameter of the protocol that is fitted: b, J, T1_charger, T1_battery, T2_charger, "
-    "T2_battery, inversion; repeatable.",
+    "T2_battery, dipolar_share, inversion, inversion_battery; repeatable.",
 )
 @click.option(
     "--errors",

@@ -25,6 +25,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from nmrqb.battery.cycle_modes import CycleModes
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
@@ -167,11 +168,48 @@ class ClosedMap:
         ValueError
             Where the cycle has no unique fixed point.
         """
+        return self.battery(self._limit(body))
+
+    def approach(
+        self, prepare: tuple[Event, ...], first: tuple[Event, ...], body: tuple[Event, ...]
+    ) -> CycleModes:
+        """Return how the battery's polarisation approaches its fixed point.
+
+        Parameters
+        ----------
+        prepare : tuple of Event
+            From thermal equilibrium to the start of the first cycle.
+        first : tuple of Event
+            The first cycle where it differs from the others, else empty.
+        body : tuple of Event
+            Every other cycle.
+
+        Raises
+        ------
+        ValueError
+            Where the cycle has no unique fixed point.
+        """
+        state = self.of_events(prepare) @ self.equilibrium()
+        before = (self.battery(state),) if first else ()
+        limit = self._limit(body)
+        deviation = (self.of_events(first) @ state - limit)[:2]
+        factors, vectors = np.linalg.eig(self.of_events(body)[:2, :2])
+        factors, vectors = factors.astype(np.complex128), vectors.astype(np.complex128)
+        shares = np.linalg.lstsq(vectors, deviation.astype(np.complex128), rcond=None)[0]
+        row = 0 if self.register.center.role == "battery" else 1
+        return CycleModes(
+            limit=self.battery(limit),
+            before=before,
+            factors=factors,
+            weights=vectors[row] * shares,
+        )
+
+    def _limit(self, body: tuple[Event, ...]) -> Array:
         cycle = self.of_events(body)
         system = np.eye(2) - cycle[:2, :2]
         if np.linalg.cond(system) > 1e12:
             raise ValueError("the cycle has no unique fixed point (nothing relaxes)")
-        return self.battery(np.append(np.linalg.solve(system, cycle[:2, 2]), 1.0))
+        return np.append(np.linalg.solve(system, cycle[:2, 2]), 1.0)
 
     def slowest_factor(self, body: tuple[Event, ...]) -> complex:
         """Return the eigenvalue of largest magnitude of one cycle (the slowest mode)."""

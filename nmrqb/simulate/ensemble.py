@@ -8,6 +8,7 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 
+from nmrqb.battery.cycle_modes import CycleModes
 from nmrqb.quantum.star import Equilibrium
 from nmrqb.sequence.events import Event, PulseSequence
 from nmrqb.simulate.dynamics import Conditions
@@ -123,3 +124,22 @@ class EnsembleSimulator:
         """Return the mean over the sample of the members' fixed points."""
         points = [s.fixed_point(body, tick_s) for s in self._simulators]
         return float(np.array([w for w, _ in self.members]) @ np.array(points))
+
+    def approach(
+        self,
+        prepare: tuple[Event, ...],
+        first: tuple[Event, ...],
+        body: tuple[Event, ...],
+        tick_s: float,
+    ) -> CycleModes:
+        """Return how the mean over the sample approaches its fixed point: all members' modes."""
+        found = [s.approach(prepare, first, body, tick_s) for s in self._simulators]
+        shares = [w for w, _ in self.members]
+        before = [np.array(m.before) * w for w, m in zip(shares, found, strict=True)]
+        weights = [m.weights * w for w, m in zip(shares, found, strict=True)]
+        return CycleModes(
+            limit=sum(w * m.limit for w, m in zip(shares, found, strict=True)),
+            before=tuple(np.sum(before, axis=0).tolist()),
+            factors=np.concatenate([m.factors for m in found]),
+            weights=np.concatenate(weights),
+        )

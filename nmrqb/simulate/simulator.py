@@ -9,22 +9,20 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, gmres
 
-from nmrqb.errors import ConvergenceError
+from nmrqb.battery.cycle_modes import CycleModes
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Vector
 from nmrqb.quantum.star import Equilibrium
 from nmrqb.sequence.events import Acquire, Event, Loop, PulseSequence
 from nmrqb.simulate.dynamics import NOMINAL, Conditions, StarDynamics
+from nmrqb.simulate.limit_cycle import limit_state, modes_of
 from nmrqb.spins.register import SpinRegister
 
 Array = NDArray[np.float64]
 
 #: change of the largest element in one repetition that counts as none (the identity element is 1)
 STATIONARY = 1e-15
-#: cycles after which the set of elements that a cycle fills must have stopped growing
-_MAX_GROWTH = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,53 +170,54 @@ class StarSimulator:
     def fixed_point(self, body: tuple[Event, ...], tick_s: float) -> float:
         """Return the battery's polarisation p* (spin label) where a cycle reproduces itself.
 
-        The state after one cycle is an affine function of the state before; (1 - M) x = s is
-        solved by GMRES from the state after two cycles.
+        Raises
+        ------
+        ConvergenceError
+            Where it is not found.
+        """
+        return self._battery_z(self._limit(body, tick_s))
+
+    def approach(
+        self,
+        prepare: tuple[Event, ...],
+        first: tuple[Event, ...],
+        body: tuple[Event, ...],
+        tick_s: float,
+    ) -> CycleModes:
+        """Return how the battery's polarisation (spin label) approaches that fixed point.
+
+        Parameters
+        ----------
+        prepare : tuple of Event
+            From thermal equilibrium to the start of the first cycle.
+        first : tuple of Event
+            The first cycle where it differs from the others, else empty.
+        body : tuple of Event
+            Every other cycle.
+        tick_s : float
 
         Raises
         ------
         ConvergenceError
-            Where the residual does not fall below 1e-10.
+            Where fixed point or modes are not found.
         """
-        identity = self.dynamics.space.position(op.ONE)
+        state = self.dynamics.apply(prepare, self.dynamics.thermal_state(), tick_s)
+        before = (self._battery_z(state),) if first else ()
+        state = self.dynamics.apply(first, state, tick_s)
+        limit = self._limit(body, tick_s)
+        factors, weights = modes_of(
+            lambda v: self.dynamics.apply(body, v, tick_s), state - limit, self._battery_z
+        )
+        return CycleModes(
+            limit=self._battery_z(limit), before=before, factors=factors, weights=weights
+        )
 
-        def cycle(vector: Vector) -> Vector:
-            return self.dynamics.apply(body, vector, tick_s)
-
-        start = self.dynamics.thermal_state()
-        for _ in range(3):
-            start = cycle(start)
-        unit = np.zeros_like(start)
-        unit[identity] = 1.0
-        source = cycle(unit) - unit
-        # the elements that a cycle ever fills: a few hundred of the 36,556 of 37 spins
-        support = np.abs(start) + np.abs(source) > 0.0
-        for _ in range(_MAX_GROWTH):
-            probe = support.astype(np.complex128)
-            grown = support | (np.abs(cycle(probe)) > 0.0)
-            if (grown == support).all():
-                break
-            support = grown
-        where = np.flatnonzero(support)
-
-        def residual(x: Vector) -> Vector:
-            full = np.zeros_like(start)
-            full[where] = np.asarray(x, dtype=np.complex128).ravel()
-            return np.asarray((full - cycle(full))[where], dtype=np.complex128)
-
-        guess, wanted = (start - unit)[where], source[where]
-        size = len(where)
-        operator = LinearOperator((size, size), matvec=residual, dtype=np.complex128)
-        found, _ = gmres(operator, wanted, x0=guess, rtol=1e-12, atol=1e-13, restart=80, maxiter=20)
-        solution = np.zeros_like(start)
-        solution[where] = found
-        # on all elements: it also tells where the support was found too small
-        error = float(np.abs(solution - cycle(solution) - source).max())
-        if not error <= 1e-10:
-            raise ConvergenceError(
-                "the fixed point of the cycle was not found", value=f"{error:.1e}", limit="1e-10"
-            )
-        return self._battery_z(solution + unit)
+    def _limit(self, body: tuple[Event, ...], tick_s: float) -> Vector:
+        return limit_state(
+            lambda v: self.dynamics.apply(body, v, tick_s),
+            self.dynamics.thermal_state(),
+            self.dynamics.space.position(op.ONE),
+        )
 
     def transfer(self, event: Event, tick_s: float) -> Array:
         """Return what an event followed by a crusher does to (centre, mean satellite) z.

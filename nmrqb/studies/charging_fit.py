@@ -23,8 +23,9 @@ from nmrqb.signals.series import Series
 from nmrqb.studies.charging import charging_of_line, fit_multiplets
 from nmrqb.studies.fit_models import FitModel, compare_curves
 from nmrqb.studies.fit_result import RegionResult
+from nmrqb.studies.long_time import TAUS, Engine
 from nmrqb.studies.plan import Plan, curve_of, row_times
-from nmrqb.studies.protocol_fit import Engine, ProtocolFit, fit_protocol, free_parameters
+from nmrqb.studies.protocol_fit import ProtocolFit, fit_protocol, free_parameters
 from nmrqb.studies.reference import factor_of, read_conditions, with_reference
 
 Array = NDArray[np.float64]
@@ -241,7 +242,7 @@ def fit_plan(
 def protocol_model(engine: Engine, free: Sequence[str]) -> FitModel:
     """Return how parameters of a protocol are shown: the first is the main one."""
     names = free_parameters(engine, free)
-    return FitModel(main=names[0], also=names[1:], engine=engine)
+    return FitModel(main=names[0], also=(*names[1:], *TAUS, "E_inf"), engine=engine)
 
 
 def _by_region(

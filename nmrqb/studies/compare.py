@@ -25,9 +25,10 @@ from nmrqb.analysis.reconcile import (
     reconcile,
 )
 from nmrqb.errors import InputError
+from nmrqb.studies.changed_prediction import ChangedPrediction
 from nmrqb.studies.compared_curves import Predictable, Side, measured_side, predicted_side
 from nmrqb.studies.plan import Plan
-from nmrqb.studies.spin_parameters import ChangedPrediction, knobs
+from nmrqb.studies.plan_parameters import plan_parameters
 
 Array = NDArray[np.float64]
 Verdict = Literal["agree", "tension", "contradict"]
@@ -177,8 +178,8 @@ def _with_plan(
     energies: MeasuredEnergies,
     progress: Callable[[str], None],
 ) -> CurveComparison:
-    simulated = ChangedPrediction(plan, knobs(plan), here.curve.energy)
-    parameters = tuple(k.parameter for k in simulated.knobs)
+    simulated = ChangedPrediction(plan, plan_parameters(plan), here.curve.energy)
+    parameters = simulated.registered
     progress(f"simulating the slopes in {len(parameters)} parameters")
     slopes = simulated.slopes()
     covariance = prediction_covariance(parameters, slopes)

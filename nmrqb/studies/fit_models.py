@@ -43,7 +43,7 @@ from nmrqb.analysis.stretched import (
     fit_stretched_recovery,
 )
 from nmrqb.errors import InputError
-from nmrqb.studies.protocol_fit import Engine
+from nmrqb.studies.long_time import Engine
 
 Array = NDArray[np.float64]
 Model = Literal["recovery", "saturation", "buildup", "decay", "nutation", "charging", "lines"]

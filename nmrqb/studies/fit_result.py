@@ -20,6 +20,7 @@ from nmrqb.signals.series import Series
 from nmrqb.studies.charging import ChargingResult
 from nmrqb.studies.fit_models import FitModel, Model
 from nmrqb.studies.into_register import RegisterUpdate
+from nmrqb.studies.long_time import TAUS
 from nmrqb.studies.numbers import in_words
 from nmrqb.studies.protocol_fit import ProtocolFit
 
@@ -188,7 +189,10 @@ class FitResult:
             if result.charging is not None:
                 table |= result.charging.to_result()
         if result.protocol is not None:
-            table["definition_text"] = f"energies of the protocol ({result.protocol.engine})"
+            table["definition"] = TAUS["tau"]
+            table["definition_text"] = DEFINITIONS[TAUS["tau"]]
+            table["definitions"] = TAUS
+            table["curve_text"] = f"energies of the protocol ({result.protocol.engine})"
             table["held"] = result.protocol.held
             table["simulations"] = result.protocol.simulations
         return table

@@ -7,38 +7,37 @@ another J changes what a delay does, not its length.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmrqb.analysis.costly_fit import Searched, fit_costly
-from nmrqb.analysis.curve_fit import CurveFit
+from nmrqb.analysis.costly_fit import fit_costly
+from nmrqb.analysis.curve_fit import CurveFit, withhold_value
+from nmrqb.analysis.global_search import Scan
 from nmrqb.analysis.intervals import NO_LIMITS, PROFILE, Intervals, Limits
+from nmrqb.analysis.response_surface import Searched
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
-from nmrqb.sequence.events import Event, Exchange, Inversion, Loop, Pulse, PulseSequence, Segment
-from nmrqb.spins.register import Measured, Species
+from nmrqb.sequence.events import Event, Exchange, Loop
+from nmrqb.studies.approach import segments_of
+from nmrqb.studies.long_time import Engine, long_time
 from nmrqb.studies.plan import Plan, make_closed_map, make_simulator
+from nmrqb.studies.plan_parameters import KEYS, changed_plan, plan_parameters, why_no_parameter
 from nmrqb.studies.read_out import read_out
 
 Array = NDArray[np.float64]
-Engine = Literal["map", "simulated"]
 
 #: name -> unit; "b" is a parameter of the closed map only
-PARAMETERS: dict[str, str] = {
-    "b": "",
-    "J": "Hz",
-    "T1_charger": "s",
-    "T1_battery": "s",
-    "T2_charger": "s",
-    "T2_battery": "s",
-    "inversion": "",
-}
-_FITTED = "fitted to the measured rows"
+PARAMETERS: dict[str, str] = {"b": "", **KEYS}
+#: where b is looked for
+_TRANSFERS = (-0.5, 1.5)
+#: points of the scan before the search: by closed maps (milliseconds each), and where there is no
+#: map or its segments have to be simulated
+_BY_MAP, _SIMULATED = 441, 15
+#: shares and efficiencies start this far off their bounds
+_OFF_BOUND = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +47,13 @@ class ProtocolFit:
     Attributes
     ----------
     fit : CurveFit
-        Of the free parameters.
+        Of the free parameters, among its numbers also tau and E_inf that follow from them
+        (``LongTime``).
     engine : {"map", "simulated"}
     held : dict of str to float
         The other parameters, as the register has them.
     simulations : int
-        Passes over all rows.
+        Passes over all rows by the engine.
     r_z : ndarray, shape (rows,)
         Of the fit, energy label.
     """
@@ -82,7 +82,9 @@ def fit_protocol(
 ) -> ProtocolFit:
     """Fit parameters of a plan to the measured polarisations of its rows.
 
-    Least squares starts from the register's values and finds the nearest minimum.
+    The range of every free parameter (``PlanParameter.range``) is scanned first, by the closed map
+    where the protocol has one; the lowest minima, at most three, are then searched from.  A
+    second minimum that is almost as deep is warned about.
 
     Parameters
     ----------
@@ -107,7 +109,6 @@ def fit_protocol(
     """
     names = free_parameters(engine, free)
     _check(plan, names, engine)
-    start = _start(plan)
 
     def curve(values: Mapping[str, float]) -> Array:
         return polarisations(changed_plan(plan, values), engine, values.get("b"))
@@ -116,118 +117,39 @@ def fit_protocol(
         curve,
         np.arange(plan.protocol.rows, dtype=float),
         np.asarray(r_z, float),
-        _bounded(names, start),
+        _searched(plan, names),
         covariance=covariance,
         scale_error=scale_error,
         units=PARAMETERS,
         intervals=intervals,
+        scan=_scan(plan, names),
     )
-    held = {n: v for n, v in start.items() if n not in names and n not in ("b", "inversion")}
+    fit = _within_t1(found.fit)
+    later = long_time(
+        plan, replace(found, fit=fit), engine, lambda values: changed_plan(plan, values)
+    )
+    fit = replace(
+        fit,
+        parameters=fit.parameters | later.parameters,
+        warnings=(*fit.warnings, *later.warnings),
+    )
     return ProtocolFit(
-        fit=found.fit,
+        fit=fit,
         engine=engine,
-        held=held,
+        held=_held(plan, names),
         simulations=found.curves,
         r_z=found.surface(found.fit.estimates),
     )
 
 
-def changed_plan(plan: Plan, values: Mapping[str, float]) -> Plan:
-    """Return the plan with other numbers of its register and the same sequences.
-
-    Parameters
-    ----------
-    plan : Plan
-    values : mapping
-        Keys of ``PARAMETERS``; "inversion" is the efficiency of every inversion of the chargers.
-    """
-    register = plan.register
-    species = {
-        role: _changed(getattr(register, role), values.get(f"T1_{role}"), values.get(f"T2_{role}"))
-        for role in ("battery", "charger")
-    }
-    changed = replace(
-        register,
-        center=species[register.center.role],
-        satellite=species[register.satellite.role],
-    )
-    if "J" in values:
-        size = math.copysign(values["J"], register.coupling_hz.value)
-        changed = replace(changed, coupling_hz=Measured(value=size, source=_FITTED))
-    compiled = plan.compiled
-    if "inversion" in values:
-        isotope, efficiency = register.charger.isotope, values["inversion"]
-
-        def inverted(sequence: PulseSequence) -> PulseSequence:
-            events = _with_inversion(sequence.events, isotope, efficiency)
-            return replace(sequence, events=events)
-
-        compiled = replace(
-            compiled,
-            sequences=tuple(inverted(s) for s in compiled.sequences),
-            cycle=_with_inversion(compiled.cycle, isotope, efficiency),
-        )
-    return replace(plan, register=changed, compiled=compiled)
-
-
-def _changed(species: Species, t1_s: float | None, t2_s: float | None) -> Species:
-    """Return a species with other T1 and T2; what these bound follows (T2 <= 2 T1)."""
-    t1 = species.t1_s.value if t1_s is None else t1_s
-    t2 = min(species.t2_s.value if t2_s is None else t2_s, 2.0 * t1)
-    along = species.t1_rho_s
-    if along is not None:
-        along = Measured(value=min(max(along.value, t2), max(t1, t2)), source=_FITTED)
-    return replace(
-        species,
-        t1_s=Measured(value=t1, source=_FITTED),
-        t2_s=Measured(value=t2, source=_FITTED),
-        t2_star_s=Measured(value=min(species.t2_star_s.value, t2), source=_FITTED),
-        t1_rho_s=along,
-    )
-
-
-def _with_inversion(
-    events: tuple[Event, ...], isotope: str, efficiency: float
-) -> tuple[Event, ...]:
-    """Return events whose inversions of one species, of any kind, have this efficiency."""
-    found: list[Event] = []
-    for event in events:
-        match event:
-            case Loop():
-                body = _with_inversion(event.body, isotope, efficiency)
-                found.append(replace(event, body=body))
-            case Inversion() if event.nucleus == isotope:
-                found.append(replace(event, efficiency=efficiency))
-            case Pulse() | Segment() if _inverts(event, isotope):
-                found.append(
-                    Inversion(
-                        nucleus=isotope,
-                        ticks=event.ticks,
-                        efficiency=efficiency,
-                        power_watt=0.0,
-                        label=event.label,
-                    )
-                )
-            case _:
-                found.append(event)
-    return tuple(found)
-
-
-def _inverts(event: Pulse | Segment, isotope: str) -> bool:
-    """Return whether an event is an inversion of one species: a 180 or a composite of pulses."""
-    if isinstance(event, Pulse):
-        return event.nucleus == isotope and math.isclose(abs(event.angle_rad), math.pi)
-    alone = all(isinstance(e, Pulse) and e.nucleus == isotope for e in event.body)
-    return alone and sorted((event.action[0], event.action[3])) == [-1.0, 1.0]
-
-
-def _has_inversion(plan: Plan) -> bool:
-    isotope = plan.register.charger.isotope
-    return any(
-        _with_inversion(s.events, isotope, e) != s.events
-        for s in plan.compiled.sequences
-        for e in (0.5, 1.0)
-    )
+def _within_t1(fit: CurveFit) -> CurveFit:
+    """Withhold a T2 that ends at 2 T1 where both are free: beyond it nothing changes."""
+    for role in ("charger", "battery"):
+        t1, t2 = (fit.estimates.get(f"{which}_{role}", np.nan) for which in ("T1", "T2"))
+        if t2 >= 2.0 * t1 * (1.0 - 1e-6):
+            why = f"not identifiable: the fit ends at 2 T1 = {2.0 * t1:.4g} s"
+            fit = withhold_value(fit, why, (f"T2_{role}",))
+    return fit
 
 
 def polarisations(plan: Plan, engine: Engine, transfer: float | None = None) -> Array:
@@ -259,16 +181,14 @@ def _check(plan: Plan, names: Sequence[str], engine: Engine) -> None:
         why = None
         if name not in PARAMETERS:
             why = f"must be one of {allowed}, but is {name!r}"
-        elif name == "b" and engine != "map":
+        elif name != "b":
+            why = why_no_parameter(plan, name)
+        elif engine != "map":
             why = f"b belongs to the closed map; the simulation has J (free: {allowed})"
-        elif name == "b" and not any(_exchanges(s.events) for s in plan.compiled.sequences):
+        elif not any(_exchanges(s.events) for s in plan.compiled.sequences):
             why = "b belongs to ideal exchanges, and this protocol has none: J sets its transfer"
-        elif name == "b" and "J" in names:
+        elif "J" in names:
             why = "b and J both set the transfer of an exchange: free one of them"
-        elif name == "inversion" and not _has_inversion(plan):
-            why = "this protocol inverts no charger: nothing depends on an efficiency"
-        elif name == "T1_charger" and plan.register.charger.recovery is not None:
-            why = "the register holds a measured recovery of the charger, which replaces its T1"
         if why is not None:
             raise InputError(why, key="--free", value=name, limit=allowed)
     if engine == "map" and not plan.has_closed_map:
@@ -292,41 +212,59 @@ def _exchanges(events: tuple[Event, ...]) -> list[Exchange]:
     return found
 
 
-def _start(plan: Plan) -> dict[str, float]:
-    """Return the values of the register and of the protocol, where the search starts."""
-    register = plan.register
-    values = {
-        "J": abs(register.coupling_hz.value),
-        "T1_charger": register.charger.t1_s.value,
-        "T1_battery": register.battery.t1_s.value,
-        "T2_charger": register.charger.t2_s.value,
-        "T2_battery": register.battery.t2_s.value,
-    }
-    exchanges = [e for s in plan.compiled.sequences for e in _exchanges(s.events)]
-    if exchanges:
-        jt = values["J"] * exchanges[0].ticks * plan.spectrometer.tick_s
-        values["b"] = float(exchange_transfer(register.satellites, jt))
-    if _has_inversion(plan):
-        values["inversion"] = 0.98  # off its bound, where the search would have no slope
-    return values
-
-
-def _bounded(names: Sequence[str], start: Mapping[str, float]) -> list[Searched]:
-    # T2 <= 2 T1 of the time that is held
-    least = {
-        f"T1_{role}": 0.0 if f"T2_{role}" in names else 0.5 * start[f"T2_{role}"]
-        for role in ("charger", "battery")
-    }
-    most = {
-        f"T2_{role}": np.inf if f"T1_{role}" in names else 2.0 * start[f"T1_{role}"]
-        for role in ("charger", "battery")
-    }
+def _searched(plan: Plan, names: Sequence[str]) -> list[Searched]:
+    """Return where the search of each free parameter starts, and its bounds."""
+    by_key = {p.key: p for p in plan_parameters(plan, freed=names)}
     searched = []
     for name in names:
-        low, high, limits = least.get(name, 0.0), most.get(name, np.inf), NO_LIMITS
+        limits = NO_LIMITS
         if name == "b":
-            low, high = -0.5, 1.5
-        elif name == "inversion":
-            low, high, limits = 1e-3, 1.0, Limits(high=1.0)
-        searched.append(Searched(name=name, start=start[name], low=low, high=high, limits=limits))
+            start, (low, high) = _designed_transfer(plan), _TRANSFERS
+        elif name == "J":  # its size: the sign stays
+            start, low, high = abs(by_key[name].registered.value), 0.0, np.inf
+        else:
+            p = by_key[name]
+            start, low, high = p.registered.value, p.low, p.high
+            if high == 1.0:
+                limits = Limits(low=0.0 if low == 0.0 else None, high=1.0)
+                # off the bounds, where the search would have no slope
+                start = min(max(start, low + _OFF_BOUND), high - _OFF_BOUND)
+        searched.append(Searched(name=name, start=start, low=low, high=high, limits=limits))
     return searched
+
+
+def _scan(plan: Plan, names: Sequence[str]) -> Scan:
+    """Return where the search looks first: by the closed map where the plan has one."""
+    by_key = {p.key: p for p in plan_parameters(plan, freed=names)}
+    ranges = {"b": _TRANSFERS} if "b" in names else {}
+    for name in (n for n in names if n != "b"):
+        low, high = by_key[name].range
+        if name == "J":
+            low, high = sorted((abs(low), abs(high)))
+        ranges[name] = (low, high)
+    segments = any(True for s in plan.compiled.sequences for _ in segments_of(s.events))
+    if segments or not plan.has_closed_map:
+        return Scan(ranges=ranges, most=_SIMULATED)
+    # the map does not see T2
+    ranges = {n: r for n, r in ranges.items() if not n.startswith("T2")}
+
+    def cheap(values: Mapping[str, float]) -> Array:
+        return polarisations(changed_plan(plan, values), "map", values.get("b"))
+
+    return Scan(ranges=ranges, most=_BY_MAP, cheap=cheap)
+
+
+def _designed_transfer(plan: Plan) -> float:
+    """Return b of the first ideal exchange, on the register's J."""
+    first = next(e for s in plan.compiled.sequences for e in _exchanges(s.events))
+    jt = abs(plan.register.coupling_hz.value) * first.ticks * plan.spectrometer.tick_s
+    return float(exchange_transfer(plan.register.satellites, jt))
+
+
+def _held(plan: Plan, names: Sequence[str]) -> dict[str, float]:
+    """Return the registered values of what is not free."""
+    return {
+        p.key: abs(p.registered.value) if p.key == "J" else p.registered.value
+        for p in plan_parameters(plan)
+        if p.key not in names and not p.key.startswith("inversion")
+    }
