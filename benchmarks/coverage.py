@@ -301,7 +301,7 @@ def count(job):
             low, high = found.ci95
             kind = ("none", "open", "two-sided")[(low is not None) + (high is not None)]
             truth = expected[parameter]
-            held = (low is None or low <= truth) and (high is None or truth <= high)
+            held = bool((low is None or low <= truth) and (high is None or truth <= high))
             counts[parameter, kind, held] += 1
             if found.value is not None:
                 values.setdefault(parameter, []).append(

@@ -46,7 +46,7 @@ def truth_of(plan, engine, values):
 def coverage():
     """Return the rows of the table of intervals."""
     heads = (
-        "protocol", "engine", "free", "SNR", "number", "two-sided", "held", "open", "values",
+        "protocol", "engine", "free, and its true value", "SNR", "number", "two-sided", "held", "open", "values",
         "spread/s.e.",
     )  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nmrqb.compiler.compile import compile_protocol
+from nmrqb.compiler.compile import CompiledProtocol, compile_protocol
 from nmrqb.protocol.steps import Invert, PulseKind, Reenergise
 from nmrqb.spectrometer.spectrometer import InversionPulse, Spectrometer
 from nmrqb.spins.register import Measured, Role, Species
@@ -256,13 +256,17 @@ def _inversion(plan: Plan, role: Role, kind: PulseKind) -> PlanParameter:
             power_watt=channel.pulse_power_watt,
         )
     known, original = pulse, plan.register
+    # a search comes back to the same efficiencies with other spins
+    compiled: dict[tuple[Spectrometer, float], CompiledProtocol] = {}
 
     def change(plan: Plan, value: float) -> Plan:
         measured = replace(known, efficiency=replace(known.efficiency, value=value))
         console = _with_inversion(plan.spectrometer, species.isotope, measured)
-        # compiled for the register of the plan as it was: lengths do not follow changed spins
-        compiled = compile_protocol(plan.protocol, original, console)
-        return replace(plan, spectrometer=console, compiled=compiled)
+        key = (plan.spectrometer, value)
+        if key not in compiled:
+            # for the register of the plan as it was: lengths do not follow changed spins
+            compiled[key] = compile_protocol(plan.protocol, original, console)
+        return replace(plan, spectrometer=console, compiled=compiled[key])
 
     efficiency = known.efficiency
     return PlanParameter(
