@@ -238,12 +238,12 @@ CASES = {
     "protocol by simulation": Case(
         fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
         x=np.arange(PLAN.protocol.rows), truth={"J": 150.0, "inversion": 0.8}, calibrated=True,
-        most=400,
+        most=40,
     ),
     "protocol at its best transfer": Case(
         fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
         x=np.arange(PLAN.protocol.rows), truth={"J": 205.0, "inversion": 0.9}, calibrated=True,
-        most=400,
+        most=40,
     ),
 }  # fmt: skip
 

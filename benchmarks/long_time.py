@@ -46,8 +46,8 @@ def truth_of(plan, engine, values):
 def coverage():
     """Return the rows of the table of intervals."""
     heads = (
-        "protocol", "engine", "free, and its true value", "SNR", "number", "two-sided", "held", "open", "values",
-        "spread/s.e.",
+        "protocol", "engine", "free, and its true value", "SNR", "number", "two-sided", "held",
+        "open", "values", "spread/s.e.",
     )  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, engine, values, series in CASES:
