@@ -220,3 +220,25 @@ def test_intervals_that_end_at_a_bound_of_nature_hold_95_percent(distance):
     weight = stats.norm.pdf(x + distance) * (x[1] - x[0])
     # the ends are met to 3e-3 of 1.96 (7e-4 of the probability) and to half a step (3e-3)
     assert np.sum(weight * held) == pytest.approx(0.95, abs=4e-3)
+
+
+def test_refits_open_and_close_intervals_as_profiles_do():
+    error = 1.0 / np.linalg.norm(X)
+
+    def ends(**limits):
+        parameters = lmfit.Parameters()
+        parameters.add("a", value=0.05, min=0.0)
+        parameters["a"].user_data = Limits(**limits)
+        how = Intervals(method="monte-carlo", seed=2, samples=2000)
+        fit = fit_curve(
+            lambda x, a: a * x, X, 0.5 * error * X, parameters, sigma=1.0, intervals=how
+        )
+        return fit.parameters["a"].ci95
+
+    low, high = ends()
+    assert low is None
+    # the third largest of 2000 scatters by a tenth of its distance
+    assert high == pytest.approx(3.5 * error, rel=0.2)
+    low, high = ends(low=0.0)
+    assert low == pytest.approx(0.0, abs=1e-6)
+    assert high == pytest.approx((0.5 + 1.96) * error, rel=0.1)

@@ -24,7 +24,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from nmrqb.analysis.costly_fit import CostlyFit, Neighbourhood
 from nmrqb.analysis.curve_fit import FittedParameter
-from nmrqb.analysis.intervals import Ends
+from nmrqb.analysis.intervals import OPEN, TWO_SIDED, Ends
 from nmrqb.analysis.response_surface import KnownCurves, ResponseSurface
 
 Array = NDArray[np.float64]
@@ -33,9 +33,6 @@ Array = NDArray[np.float64]
 _minimise: Any = minimize
 _minimise_scalar: Any = minimize_scalar
 
-#: level of a two-sided interval, and of the one end of an open one, in standard errors (as of the
-#: fitted parameters)
-_TWO_SIDED, _OPEN = float(stats.norm.ppf(0.975)), 3.0
 #: where exact number and surface differ by more standard errors, the surface is no guide
 _WORTH_A_WORD = 0.3
 #: share of the allowed rise of chi-square from which on a point is at the border
@@ -103,7 +100,7 @@ class TimeOfFactor:
 
     def stderr(self, inner: float, spread: float, /) -> float | None:
         """Return cycle/(f ln^2 f) times that of f; None where f may be 0."""
-        if not _TWO_SIDED * spread < inner < 1.0:
+        if not TWO_SIDED * spread < inner < 1.0:
             return None
         return self.cycle_s * spread / (inner * math.log(inner) ** 2)
 
@@ -146,12 +143,12 @@ def derive(
                 reason = "there is no such number everywhere within the errors of the parameters"
                 table[what.name] = _withheld(what, reason)
                 continue
-            level = _TWO_SIDED
+            level = TWO_SIDED
             if fit.error_scale != 1.0:
                 level = float(stats.t.ppf(0.975, fit.dof)) * fit.error_scale
             low, high = one.ends(level)
             if math.isinf(low) != math.isinf(high):
-                low, high = one.ends(_OPEN / _TWO_SIDED * level)
+                low, high = one.ends(OPEN / TWO_SIDED * level)
             ends = (
                 what.value(low) if math.isfinite(low) else None,
                 what.value(high) if math.isfinite(high) else None,

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from nmrqb.analysis.least_squares import Minimum, Problem
+
+if TYPE_CHECKING:
+    import lmfit
 
 Array = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
@@ -43,8 +46,8 @@ RANDOM: tuple[Method, ...] = ("monte-carlo", "bootstrap", "emcee")
 #: relative accuracy of the level that an end of a profile is brought to
 _LEVEL_ACCURACY = 3e-3
 _MAX_STEPS = 40
-#: the one end of an open interval in levels of a two-sided one
-_OPEN = 3.0 / float(stats.norm.ppf(0.975))
+#: levels of a two-sided interval, and of the one end of an open one, in standard errors
+TWO_SIDED, OPEN = float(stats.norm.ppf(0.975)), 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,13 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+def limits_of(parameter: lmfit.Parameter) -> Limits:
+    """Return what an lmfit parameter carries as `user_data`."""
+    return parameter.user_data if isinstance(parameter.user_data, Limits) else NO_LIMITS
+
+
 LINEAR, PROFILE = Intervals(method="linear"), Intervals(method="profile")
 
 
@@ -155,7 +165,7 @@ def profile_interval(
         if j != k
     }
     parameter = problem.parameters[name]
-    limits = parameter.user_data if isinstance(parameter.user_data, Limits) else NO_LIMITS
+    limits = limits_of(parameter)
     level *= limits.level
     sides: list[_Side] = []
     found: list[float | None] = []
@@ -181,7 +191,7 @@ def profile_interval(
         says[0] = None
     if says.count(None) == 1:
         k = says.index(None) ^ 1
-        sides[k].level = level * _OPEN
+        sides[k].level = level * OPEN / TWO_SIDED
         wider = sides[k].crossing(sides[k].level * stderr)
         if sides[k].better is not None:
             return Profile(ends=(None, None), better=sides[k].better)
@@ -214,7 +224,7 @@ def _levels_near_a_bound() -> tuple[Array, Array]:
 
 def level_near_a_bound(distance: float) -> float:
     """Return the level of a value this many standard errors from a bound, over 1.96."""
-    return float(np.interp(distance, *_levels_near_a_bound()) / stats.norm.ppf(0.975))
+    return float(np.interp(distance, *_levels_near_a_bound()) / TWO_SIDED)
 
 
 class _Side:

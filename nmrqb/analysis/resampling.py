@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nmrqb.analysis.intervals import Ends, Intervals
+from nmrqb.analysis.intervals import OPEN, TWO_SIDED, Ends, Intervals, limits_of
 from nmrqb.analysis.least_squares import Minimum, Problem
 
 Array = NDArray[np.float64]
@@ -79,13 +79,17 @@ def draw_samples(
     return Samples(values=values, warnings=words)
 
 
-def bias_corrected(samples: Array, estimate: float) -> tuple[float, float]:
-    """Return the 95 % interval of a bootstrap distribution, corrected for its median bias.
+def bias_corrected(
+    samples: Array, estimate: float, level: float = TWO_SIDED
+) -> tuple[float, float]:
+    """Return the interval of a bootstrap distribution, corrected for its median bias.
 
     Parameters
     ----------
     samples : ndarray, shape (samples,)
     estimate : float
+    level : float
+        Of either end, in standard errors of a normal distribution.
 
     References
     ----------
@@ -94,7 +98,7 @@ def bias_corrected(samples: Array, estimate: float) -> tuple[float, float]:
     count = len(samples)
     below = float(np.mean(samples < estimate) + 0.5 * np.mean(samples == estimate))
     shift = float(stats.norm.ppf(np.clip(below, 0.5 / count, 1.0 - 0.5 / count)))
-    at = np.asarray(stats.norm.cdf(2.0 * shift + stats.norm.ppf([0.025, 0.975])))
+    at = np.asarray(stats.norm.cdf(2.0 * shift + np.array([-level, level])))
     ends = np.quantile(samples, at)
     return float(ends[0]), float(ends[1])
 
@@ -102,17 +106,32 @@ def bias_corrected(samples: Array, estimate: float) -> tuple[float, float]:
 def sampled_interval(
     problem: Problem, minimum: Minimum, samples: Samples, name: str, how: Intervals
 ) -> Ends:
-    """Return the 95 % interval of one parameter; an end at a bound of it is open.
+    """Return the 95 % interval of one parameter.
 
-    Refits give bias-corrected percentiles, Markov chains the posterior's percentiles.
+    Refits give bias-corrected percentiles, Markov chains the posterior's percentiles.  An end at a
+    bound is open, unless nature sets the bound; the other end then is that of an open interval.
     """
     values = samples.values[:, problem.names.index(name)]
-    if how.method == "emcee":
-        ends = tuple(float(v) for v in np.quantile(values, [0.025, 0.975]))
-    else:
-        ends = bias_corrected(values, minimum.values[name])
-    low, high = (None if problem.at_bound(name, end) else end for end in ends)
-    return low, high
+    limits = limits_of(problem.parameters[name])
+
+    def ends(level: float) -> tuple[float, float]:
+        if how.method == "emcee":
+            low, high = np.quantile(values, np.asarray(stats.norm.cdf([-level, level])))
+            return float(low), float(high)
+        return bias_corrected(values, minimum.values[name], level)
+
+    def known(level: float) -> Ends:
+        low, high = (
+            None if problem.at_bound(name, end) and bound is None else end
+            for end, bound in zip(ends(level), (limits.low, limits.high), strict=True)
+        )
+        return low, high
+
+    low, high = known(TWO_SIDED)
+    if (low is None) == (high is None):
+        return low, high
+    further_low, further_high = known(OPEN)
+    return (None if low is None else further_low, None if high is None else further_high)
 
 
 def _chains(
