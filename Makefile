@@ -27,6 +27,7 @@ bench: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/readers.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/oscillation.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/long_time.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/lines.py

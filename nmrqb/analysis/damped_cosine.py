@@ -29,9 +29,10 @@ Array = NDArray[np.float64]
 
 #: starts from different minima of the grid, and how different chi-squares of two must be
 _STARTS, _ALIKE = 4, 9.0
-#: likelihood ratios of omega and phi exceed those of many points by about this over the gain of
-#: chi-square by the oscillation (measured in benchmarks/coverage.py: 1.2 at 30, 1.15 at 60)
-_EXCESS = 8.0
+#: intervals of omega and phi allow chi-square to rise 1 + EXCESS/gain times as far as with many
+#: points, gain the fall of chi-square by the oscillation.  Calibrated (benchmarks/oscillation.md):
+#: likelihood ratios alone ask for 3, the series whose oscillation luck established for the rest
+EXCESS = 8.0
 
 
 def fit_damped_cosine(
@@ -72,7 +73,7 @@ def fit_damped_cosine(
     best = min(fits, key=lambda f: f.chi2)
     plain = fit_charging(t, y, matrix, intervals=LINEAR)
     gain = max(plain.chi2 - best.chi2, 0.0) / best.error_scale**2
-    level = float(np.sqrt(1.0 + _EXCESS / max(gain, _EXCESS)))
+    level = float(np.sqrt(1.0 + EXCESS / max(gain, EXCESS)))
     fit = _fit(t, y, matrix, best.estimates, highest, intervals, level)
     fit = _phase_in_one_turn(with_scale_error(fit, ("E_inf",), scale_error))
     span = float(np.ptp(t))
