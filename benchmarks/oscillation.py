@@ -83,9 +83,9 @@ def main():
             f"E_inf = {TRUTH['E_inf']:g}, omega = {TRUTH['omega']:g} rad/s, phi = "
             f"{TRUTH['phi']:g} unless said otherwise. Gain: median fall of chi-square against an "
             "exponential. Parameters: mean ratio (1 with many points, known to 0.045) and the "
-            "share below 3.84 (95 %, to 0.7 %). Established: series whose oscillation noise does not "
-            "explain (p < 0.001), and of these the shares of omega and phi below 3.84, and below "
-            f"3.84 (1 + {EXCESS:g}/gain), which their intervals use."
+            "share below 3.84 (95 %, to 0.7 %). Established: series whose oscillation noise does "
+            "not explain (p < 0.001), and of these the shares of omega and phi below 3.84, and "
+            f"below 3.84 (1 + {EXCESS:g}/gain), which their intervals use."
         ),
         "",
         "| series | points | SNR | gain | tau | E_inf | omega | phi | established | omega | phi |",
