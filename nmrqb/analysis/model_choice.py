@@ -262,7 +262,16 @@ def _words(
         how = f"is preferred weakly: {first.curve} does not describe the points, but {best} is not "
         how += "established either"
     elif alike:
-        how = f"is preferred to {first.curve}, but cannot be told from {' or '.join(alike)}"
+        close = [n for n in alike if candidates[n].bic - chosen.bic < _STRONG]
+        small = [n for n in alike if n not in close]
+        how = f"is preferred to {first.curve}, but "
+        if close:
+            how += f"cannot be told from {' or '.join(close)}" + (" and " if small else "")
+        if small:
+            how += (
+                f"differs by less than {100.0 * MATERIAL_DIFFERENCE:g} % of the largest amplitude, "
+                f"as systematic errors usually do, from {' and '.join(small)}"
+            )
     else:
         how = "is clearly preferred" if margin >= _STRONG else "is preferred"
     text = f"{best} {how}: BIC {chosen.bic:.4g} against " + ", ".join(
