@@ -80,16 +80,11 @@ def approach_fixed_point(
     simulated = simulator.simulate(extended)
     times, p = simulated.times_s[ends], simulated.battery_z[ends]
 
-    state = closed_map.of_events(events[:before]) @ closed_map.equilibrium()
-    maps = [closed_map.of_events(events[before:where])] * len(first)
-    maps += [closed_map.of_events(loop.body)] * loop.count
-    closed = [closed_map.battery(state)]
-    for step in maps:
-        state = step @ state
-        closed.append(closed_map.battery(state))
+    modes = closed_map.approach(events[:before], events[before:where], loop.body)
+    closed = modes.levels(len(ends))
     return Approach(
         cycles=_cycles_to_saturation(p, p_exact),
-        cycles_closed=_cycles_to_saturation(np.array(closed), p_closed),
+        cycles_closed=_cycles_to_saturation(closed, p_closed),
         tau={
             "threshold": threshold_time(times - times[0], p, p_exact),
             "slowest-mode": slowest_mode_time(times - times[0], p, p_exact),
