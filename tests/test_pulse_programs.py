@@ -4,7 +4,16 @@ import dataclasses
 import re
 
 import pytest
-from exports import HOSTILE, SLOW, compiled, exportable, hostile_exports, legal_experiments
+from exports import (
+    HOSTILE,
+    SLOW,
+    compiled,
+    exportable,
+    hostile_exports,
+    legal_experiments,
+    made_up,
+)
+from exports import sequence as one_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +27,9 @@ from nmrqb.files.pulse_programs.timeline import (
     unrolled,
 )
 from nmrqb.files.shipped import shipped_names
+from nmrqb.protocol.protocol import Sweep
+from nmrqb.sequence.dummy_pulses import DummyPulses
+from nmrqb.sequence.events import Acquire, Crusher, Delay, Loop
 
 TARGETS = ("bruker", "varian")
 
@@ -136,6 +148,23 @@ def test_a_row_of_no_cycles_skips_the_loop_that_would_run_once():
     read = reader_of(job, files, "bruker").row(row)
     # without the branch one cycle of 5 s and more would run
     assert half_ticks_of(read) - 2 * job.compiled.sequences[0].ticks > 2 * 5.0 / 50e-9
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_loop_that_no_row_of_a_program_runs_is_left_out(target):
+    # the dummy pulses that warm the row without cycles make a program of its own for it
+    dummies = DummyPulses(
+        nucleus="1H", count=3, on_ticks=40, off_ticks=333, amplitude_scale=0.5,
+        nutation_hz=1e4, offset_hz=1.5e5,
+    )  # fmt: skip
+    wait, tail = Delay(ticks=5000), [
+        Delay(ticks=400), Acquire(nucleus="31P", points=64, dwell_ticks=400, decoupled=()),
+    ]  # fmt: skip
+    cycles = Loop(count=4, body=(Delay(ticks=777), Crusher(ticks=40)))
+    rows = [one_scan([wait, cycles, *tail]), one_scan([dummies, wait, *tail])]
+    exported = export(*made_up(rows, None, Sweep(key="cycles", values=(4.0, 0.0))), target)
+    agree(exported)
+    assert [job.program.rows for job in exported.jobs] == [(0,), (1,)]
 
 
 def test_the_first_repetition_apart_needs_no_second_list():

@@ -255,6 +255,8 @@ class Walk:
                 self._saturation(saturation, ticks)
             case Loop():
                 loops = [event for event in rows if isinstance(event, Loop)]
+                if not any(loop.count for loop in loops):
+                    return  # no row ever runs it
                 flipping = has_flips(loops[0].body)
                 if flipping:
                     self.console.at_flips_edge()
