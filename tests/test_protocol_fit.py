@@ -10,7 +10,10 @@ from nmrqb.analysis.curve_fit import fit_curve
 from nmrqb.analysis.response_surface import Searched
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
-from nmrqb.studies.plan import make_plan
+from nmrqb.protocol.steps import Invert
+from nmrqb.spectrometer.spectrometer import InversionPulse
+from nmrqb.spins.register import Measured
+from nmrqb.studies.plan import make_plan, plan_of
 from nmrqb.studies.plan_parameters import changed_plan, plan_parameters
 from nmrqb.studies.protocol_fit import fit_protocol, polarisations
 
@@ -150,6 +153,43 @@ def test_a_t2_that_ends_at_twice_its_free_t1_is_withheld(chloroform):
     found = fit_protocol(chloroform, y, 1e-6 * np.eye(len(y)), free=free).fit
     assert found.parameters["T2_charger"].value is None
     assert "the fit ends at 2 T1" in found.parameters["T2_charger"].reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"inversion": 0.7}, {"inversion_battery": 0.6}, {"inversion": 0.7, "inversion_battery": 0.6}],
+)
+@pytest.mark.parametrize("is_measured", [True, False], ids=["registered", "by pulses"])
+def test_another_efficiency_is_what_the_compiler_makes_of_it(chloroform, values, is_measured):
+    protocol = chloroform.protocol
+    prepare = (*protocol.prepare, Invert(target="battery", pulse="composite"))
+    protocol = replace(protocol, prepare=prepare)
+
+    def with_inversions(known):
+        console, register = chloroform.spectrometer, chloroform.register
+        for role, kind, quarters in (("charger", "hard", 2.0), ("battery", "composite", 4.0)):
+            isotope = getattr(register, role).isotope
+            channel = console.channel(isotope)
+            if role in known:
+                pulse = InversionPulse(
+                    kind=kind, efficiency=Measured(value=known[role], nominal=True),
+                    length_s=quarters * channel.pulse_90_s, power_watt=channel.pulse_power_watt,
+                )  # fmt: skip
+                channels = tuple(
+                    replace(c, inversions=(pulse,)) if c is channel else c for c in console.channels
+                )
+                console = replace(console, channels=channels)
+        return plan_of(protocol, register, console, "made up")
+
+    start = with_inversions({"charger": 0.95, "battery": 0.9} if is_measured else {})
+    named = {"inversion": "charger", "inversion_battery": "battery"}
+    efficiencies = {named[k]: v for k, v in values.items()}
+    if is_measured:
+        efficiencies = {"charger": 0.95, "battery": 0.9} | efficiencies
+    changed = changed_plan(changed_plan(start, dict.fromkeys(values, 0.8)), values).compiled
+    wanted = with_inversions(efficiencies).compiled
+    for part in ("sequences", "reference", "stages", "cycle"):
+        assert getattr(changed, part) == getattr(wanted, part)
 
 
 def test_what_a_protocol_does_not_depend_on_is_withheld():

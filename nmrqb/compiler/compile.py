@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nmrqb.compiler.elements import Rounding
 from nmrqb.compiler.hazards import find_hazards, rf_energy
@@ -17,6 +17,8 @@ from nmrqb.protocol.steps import (
 )
 from nmrqb.sequence.events import (
     Event,
+    Inversion,
+    Loop,
     PulseSequence,
     Stage,
 )
@@ -73,6 +75,43 @@ class CompiledProtocol:
     def cycle_s(self) -> float:
         """Length of one cycle of the first row."""
         return sum(e.ticks for e in self.cycle) * self.sequences[0].tick_s
+
+    def with_efficiencies(self, spectrometer: Spectrometer) -> CompiledProtocol:
+        """Return the same sequences, every inversion as good as `spectrometer` has it."""
+        efficiencies: dict[tuple[str, str], float] = {
+            (channel.nucleus, inversion.kind): inversion.efficiency.value
+            for channel in spectrometer.channels
+            for inversion in channel.inversions
+        }
+
+        # rows share most of their events: each is changed once
+        known: dict[Event, Event] = {}
+
+        def changed(events: tuple[Event, ...]) -> tuple[Event, ...]:
+            found: list[Event] = []
+            for event in events:
+                if isinstance(event, Inversion | Loop) and event not in known:
+                    if isinstance(event, Inversion):
+                        of_kind = efficiencies[event.nucleus, event.kind]
+                        known[event] = replace(event, efficiency=of_kind)
+                    else:
+                        known[event] = replace(event, body=changed(event.body))
+                found.append(known.get(event, event))
+            return tuple(found)
+
+        def of_sequence(sequence: PulseSequence) -> PulseSequence:
+            return replace(sequence, events=changed(sequence.events))
+
+        return replace(
+            self,
+            sequences=tuple(of_sequence(s) for s in self.sequences),
+            reference=of_sequence(self.reference) if self.reference else None,
+            stages=tuple(
+                tuple(replace(stage, events=changed(stage.events)) for stage in row)
+                for row in self.stages
+            ),
+            cycle=changed(self.cycle),
+        )
 
     def __str__(self) -> str:
         lines = [

@@ -412,6 +412,7 @@ class StepCompiler:
                     ticks=max(1, self.make.ticks(measured.length_s, f"{isotope} {kind} inversion")),
                     efficiency=measured.efficiency.value,
                     power_watt=measured.power_watt,
+                    kind=kind,
                     label=f"{label} ({kind})",
                 )
             ]

@@ -96,9 +96,15 @@ class ClosedMap:
     tick_s: float
     measured: Mapping[Event, Array] = field(default_factory=dict)
     transfer: float | None = None
+    _kept: dict[Event, Array] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def of_event(self, event: Event) -> Array:
         """Return the map of one event, shape (3, 3)."""
+        if event not in self._kept:
+            self._kept[event] = self._of_event(event)
+        return self._kept[event]
+
+    def _of_event(self, event: Event) -> Array:
         if event in self.measured:
             return np.vstack([self.measured[event], [0.0, 0.0, 1.0]])
         match event:

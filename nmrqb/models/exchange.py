@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from math import comb
 
 import numpy as np
@@ -49,6 +50,7 @@ def mean_exchange_transfer(satellites: int, jt: Array | float) -> Array:
     return result
 
 
+@cache
 def _oscillations(satellites: int) -> tuple[Array, Array]:
     """Return weights and frequencies (in units of pi J) of the sin^2 terms of b_N."""
     if satellites < 1:
@@ -61,9 +63,13 @@ def _oscillations(satellites: int) -> tuple[Array, Array]:
         for m in np.arange(-spin, spin):
             weights.append(multiplicity / 2 ** (satellites - 1))
             roots.append(float(np.sqrt(spin * (spin + 1) - m * (m + 1))))
-    return np.array(weights), np.array(roots)
+    result = np.array(weights), np.array(roots)
+    for kept in result:  # shared by all calls
+        kept.flags.writeable = False
+    return result
 
 
+@cache
 def first_maximum(satellites: int) -> tuple[float, float]:
     """Return (Jt, b) at the first maximum of b_N: the best single exchange."""
     # the maximum of N -> infinity is at x = 0.924 = pi J t sqrt(N/2); that of N = 1 at J t = 1/2
@@ -79,6 +85,7 @@ def first_maximum(satellites: int) -> tuple[float, float]:
     return float(found.x), float(-found.fun)
 
 
+@lru_cache(maxsize=256)
 def shortest_exchange(satellites: int, transfer: float) -> float:
     """Return the smallest J t with b_N(Jt) = `transfer`.
 

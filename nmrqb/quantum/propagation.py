@@ -10,6 +10,7 @@ satellites) is propagated by one sparse matrix that holds all their exponentials
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,8 @@ _FEW_BLOCKS = 24
 _SMALL_SPACE = 256
 #: Sparse propagators that are kept: 36 satellites need 9 MB for each duration.
 _KEPT_PROPAGATORS = 24
+#: stands for all blocks at once
+_WHOLE = -1
 
 
 @dataclass(slots=True)
@@ -57,6 +60,9 @@ class Generator:
     )
     _sparse: dict[int, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
     _propagators: dict[float, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
+    _stacks: list[tuple[NDArray[np.int64], Vector]] | None = field(
+        init=False, repr=False, default=None
+    )
 
     def __post_init__(self) -> None:
         matrix = self.matrix
@@ -94,10 +100,14 @@ class Generator:
         result = np.zeros_like(state)
         if duration_s == 0.0:
             return state.copy()
+        is_small = len(self._label) <= _SMALL_SPACE
+        if is_small and self.largest_block == self._sizes.max():
+            return np.asarray(self._whole_exponential(duration_s) @ state)
         occupied = self._occupied(state)
         self.largest_block = max(self.largest_block, int(self._sizes[occupied].max(initial=0)))
-        if len(occupied) > _FEW_BLOCKS or len(self._label) <= _SMALL_SPACE:
-            # a state that crushers emptied occupies no block at all
+        if is_small:
+            return np.asarray(self._whole_exponential(duration_s) @ state)
+        if len(occupied) > _FEW_BLOCKS:
             if self._sizes[occupied].max(initial=0) > DENSE_BLOCK:
                 return np.asarray(expm_multiply(self.matrix * duration_s, state))
             return np.asarray(self._propagator(duration_s) @ state)
@@ -125,6 +135,16 @@ class Generator:
             self._dense[key] = np.asarray(scipy.linalg.expm(dense), dtype=np.complex128)
         return self._dense[key]
 
+    def _whole_exponential(self, duration_s: float) -> Vector:
+        """Return exp(G t) as one dense matrix."""
+        key = (_WHOLE, duration_s)
+        if key not in self._dense:
+            whole = np.zeros(self.matrix.shape, dtype=np.complex128)
+            for index, exponentials in self._exponentials(duration_s):
+                whole[index[:, :, None], index[:, None, :]] = exponentials
+            self._dense[key] = whole
+        return self._dense[key]
+
     def _propagator(self, duration_s: float) -> sp.csr_array:
         """Return exp(G t) of all blocks up to DENSE_BLOCK as one sparse matrix."""
         if duration_s not in self._propagators:
@@ -134,13 +154,35 @@ class Generator:
         return self._propagators[duration_s]
 
     def _all_exponentials(self, duration_s: float) -> sp.csr_array:
+        rows, cols, data = [], [], []
+        for index, exponentials in self._exponentials(duration_s):
+            rows.append(np.broadcast_to(index[:, :, None], exponentials.shape).ravel())
+            cols.append(np.broadcast_to(index[:, None, :], exponentials.shape).ravel())
+            data.append(exponentials.ravel())
+        listed = (np.concatenate(data), (np.concatenate(rows), np.concatenate(cols)))
+        found = sp.csr_array(sp.coo_array(listed, shape=self.matrix.shape))
+        found.eliminate_zeros()
+        return found
+
+    def _exponentials(self, duration_s: float) -> Iterator[tuple[NDArray[np.int64], Vector]]:
+        """Yield the exponentials of all blocks of a size, up to DENSE_BLOCK.
+
+        Elements of the blocks, shape (blocks, size), and exp(G t), shape (blocks, size, size).
+        """
+        if self._stacks is None:
+            self._stacks = self._blocks_by_size()
+        for index, stack in self._stacks:
+            is_scalar = stack.shape[-1] == 1
+            yield index, (np.exp if is_scalar else scipy.linalg.expm)(stack * duration_s)
+
+    def _blocks_by_size(self) -> list[tuple[NDArray[np.int64], Vector]]:
         sizes = self._sizes
         place = np.zeros(len(self._label), dtype=np.int64)  # of an element within its block
         for block in self._blocks:
             place[block] = np.arange(len(block))
         entries = sp.coo_array(self.matrix)
         label = self._label[entries.coords[0]]
-        rows, cols, data = [], [], []
+        found = []
         for size in np.unique(sizes[sizes <= DENSE_BLOCK]):
             same = np.flatnonzero(sizes == size)
             rank = np.full(len(sizes), -1, dtype=np.int64)
@@ -148,13 +190,6 @@ class Generator:
             use = np.flatnonzero(sizes[label] == size)
             stack = np.zeros((len(same), size, size), dtype=np.complex128)
             row, col = (place[c[use]] for c in entries.coords)
-            stack[rank[label[use]], row, col] = entries.data[use] * duration_s
-            exponentials = scipy.linalg.expm(stack)
-            index = np.array([self._blocks[k] for k in same])
-            rows.append(np.broadcast_to(index[:, :, None], exponentials.shape).ravel())
-            cols.append(np.broadcast_to(index[:, None, :], exponentials.shape).ravel())
-            data.append(exponentials.ravel())
-        listed = (np.concatenate(data), (np.concatenate(rows), np.concatenate(cols)))
-        found = sp.csr_array(sp.coo_array(listed, shape=self.matrix.shape))
-        found.eliminate_zeros()
+            stack[rank[label[use]], row, col] = entries.data[use]
+            found.append((np.array([self._blocks[k] for k in same]), stack))
         return found

@@ -13,18 +13,21 @@ one 2 x 2 unitary, a (k+1) x (k+1) matrix: 37 of them serve 36 satellites.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from nmrqb.quantum.star import StarSpace
+from nmrqb.quantum.star import StarSpace, star_space
 
 Array = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
 #: rotations of stars up to this many satellites are kept as matrices (35 x 35 for 4)
 _KEPT_SATELLITES = 4
+#: and how many of them
+_KEPT_MATRICES = 64
 #: angles closer than this to a multiple of 90 degrees are taken as that multiple
 _EXACT = 1e-14
 
@@ -115,6 +118,8 @@ class SatelliteRotations:
         if self.space.satellites > _KEPT_SATELLITES:
             return self._rotated(state, euler)
         if euler not in self._matrices:
+            while len(self._matrices) >= _KEPT_MATRICES:
+                self._matrices.pop(next(iter(self._matrices)))
             size = len(self._sorted)
             columns = np.eye(size, dtype=np.complex128)
             self._matrices[euler] = np.array([self._rotated(c, euler) for c in columns])
@@ -168,6 +173,12 @@ class SatelliteRotations:
             spins = parts[row, start:stop].reshape(shape)
             np.matmul(spins, step, out=result[row, start:stop].reshape(shape))
         return result
+
+
+@lru_cache(maxsize=4)
+def satellite_rotations(satellites: int, has_load: bool = False) -> SatelliteRotations:
+    """Return the rotations of a space, which all registers of its size share."""
+    return SatelliteRotations(star_space(satellites, has_load))
 
 
 def _permuted(parts: Vector, signed: tuple[NDArray[np.int64], Array]) -> Vector:

@@ -24,6 +24,7 @@ Shammah et al., Phys. Rev. A 98, 063815 (2018), on permutational symmetry of ope
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -72,6 +73,9 @@ class StarSpace:
     has_load: bool = False
     occupations: NDArray[np.int64] = field(init=False, repr=False)
     _index: NDArray[np.int64] = field(init=False, repr=False)
+    _orders: NDArray[np.int64] = field(init=False, repr=False)
+    _uncrushed: dict[str, NDArray[np.bool_]] = field(init=False, repr=False)
+    _couplings: dict[str, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         n = self.satellites
@@ -84,6 +88,12 @@ class StarSpace:
         index[keep] = np.arange(len(listed))
         object.__setattr__(self, "occupations", listed)
         object.__setattr__(self, "_index", index)
+        orders = self._coherence_orders()
+        orders.flags.writeable = False
+        object.__setattr__(self, "_orders", orders)
+        zero = orders == 0
+        uncrushed = {"both": zero.all(axis=1), "center": zero[:, 0], "satellite": zero[:, 1]}
+        object.__setattr__(self, "_uncrushed", uncrushed)
 
     @property
     def symmetric_dimension(self) -> int:
@@ -113,6 +123,9 @@ class StarSpace:
 
         Shape (dimension, 2), or (dimension, 3) with a load.
         """
+        return self._orders
+
+    def _coherence_orders(self) -> NDArray[np.int64]:
         satellite = self.occupations[:, op.PLUS] - self.occupations[:, op.MINUS]
         loads, n = self.load_operators, self.symmetric_dimension
         columns = [np.repeat(op.ORDERS, loads * n), np.tile(satellite, 4 * loads)]
@@ -185,14 +198,25 @@ class StarSpace:
 
     def exchange(self, coupling_hz: float) -> sp.csr_array:
         """Return the generator of XY exchange, H = 2 pi J (Sx Ix + Sy Iy)."""
-        g = np.pi * coupling_hz
-        return self.commutator(
-            [(g, op.SIGMA_PLUS, op.SIGMA_MINUS), (g, op.SIGMA_MINUS, op.SIGMA_PLUS)]
-        )
+        up, down = op.SIGMA_PLUS, op.SIGMA_MINUS
+        return self._coupled("xy", coupling_hz, [(np.pi, up, down), (np.pi, down, up)])
 
     def weak_coupling(self, coupling_hz: float) -> sp.csr_array:
         """Return the generator of the native weak coupling, H = 2 pi J Sz Iz."""
-        return self.commutator([(np.pi * coupling_hz / 2.0, op.SIGMA_Z, op.SIGMA_Z)])
+        return self._coupled("zz", coupling_hz, [(np.pi / 2.0, op.SIGMA_Z, op.SIGMA_Z)])
+
+    def _coupled(
+        self,
+        name: str,
+        coupling_hz: float,
+        of_one_hz: list[tuple[complex, ComplexMatrix, ComplexMatrix]],
+    ) -> sp.csr_array:
+        """Return the commutator with a coupling; that with 1 Hz is kept."""
+        if name not in self._couplings:
+            self._couplings[name] = self.commutator(of_one_hz)
+        scaled = coupling_hz * self._couplings[name]
+        scaled.eliminate_zeros()
+        return sp.csr_array(scaled)
 
     def relaxation(
         self,
@@ -228,25 +252,27 @@ class StarSpace:
             for spin in (center, satellite):
                 if abs(spin.equilibrium) > 1.0:
                     raise ValueError("an exact equilibrium polarisation lies within -1..1")
-        p_center, p_satellite = (
-            (center.equilibrium, satellite.equilibrium) if equilibrium == "exact" else (0.0, 0.0)
-        )
-        total = self.on_center(op.relaxation(center.t1_s, center.t2_s, p_center))
-        total = total + self.on_satellites(
-            op.relaxation(satellite.t1_s, satellite.t2_s, p_satellite)
-        )
-        if equilibrium == "linear":
-            source = [self.position(op.Z), self.position(op.ONE, z=1)]
-            rate = [
-                center.equilibrium / center.t1_s,
-                satellite.equilibrium * np.sqrt(self.satellites) / satellite.t1_s,
-            ]
-            identity = [self.position(op.ONE)] * 2
-            shape = (self.dimension, self.dimension)
-            total = total + sp.coo_array((rate, (source, identity)), shape=shape)
-        total = sp.csr_array(total)
+            one = op.relaxation(center.t1_s, center.t2_s, center.equilibrium)
+            each = op.relaxation(satellite.t1_s, satellite.t2_s, satellite.equilibrium)
+            total = sp.csr_array(self.on_center(one) + self.on_satellites(each))
+        else:
+            total = self._linear_relaxation(center, satellite)
         total.eliminate_zeros()
         return total
+
+    def _linear_relaxation(self, center: SpinRelaxation, satellite: SpinRelaxation) -> sp.csr_array:
+        """Return decays of every element, and a source of sigma_z of each spin."""
+        one, each = (op.relaxation(s.t1_s, s.t2_s, 0.0).diagonal() for s in (center, satellite))
+        decays = np.add.outer(np.repeat(one, self.load_operators), self.occupations @ each).ravel()
+        sources = [
+            center.equilibrium / center.t1_s,
+            satellite.equilibrium * np.sqrt(self.satellites) / satellite.t1_s,
+        ]
+        every = np.arange(self.dimension)
+        rows = np.append(every, [self.position(op.Z), self.position(op.ONE, z=1)])
+        columns = np.append(every, [self.position(op.ONE)] * 2)
+        entries = (np.append(decays, sources), (rows, columns))
+        return sp.csr_array(sp.coo_array(entries, shape=(self.dimension, self.dimension)))
 
     def _relaxation_with_pairs(
         self, center: SpinRelaxation, satellite: SpinRelaxation, pair_rate_per_s: float
@@ -365,9 +391,7 @@ class StarSpace:
         in a gradient, so heteronuclear zero-quantum coherence dies.  The
         homonuclear zero-quantum order between satellites survives, as it does in the sample.
         """
-        orders = self.orders if only == "both" else self.orders[:, [int(only == "satellite")]]
-        survives = (orders == 0).all(axis=1)
-        kept: NDArray[np.complex128] = np.where(survives, state, residual * state)
+        kept: NDArray[np.complex128] = np.where(self._uncrushed[only], state, residual * state)
         return kept
 
     def only_without(self, on: Literal["center", "satellite"]) -> NDArray[np.bool_]:
@@ -387,3 +411,9 @@ class StarSpace:
         restricted = sp.csr_array(keep @ generator @ keep)
         restricted.eliminate_zeros()
         return restricted
+
+
+@lru_cache(maxsize=8)
+def star_space(satellites: int, has_load: bool = False) -> StarSpace:
+    """Return a space that all registers of its size share, with the couplings that it keeps."""
+    return StarSpace(satellites, has_load)

@@ -71,12 +71,14 @@ class Inversion:
 
     All spins of the nucleus in one molecule are turned by the same angle arccos(-efficiency)
     about one axis; where the axis points differs over the sample, so that no coherence is left.
+    `kind` is that of the pulse, such as "adiabatic".
     """
 
     nucleus: str
     ticks: int
     efficiency: float
     power_watt: float
+    kind: str = ""
     label: str = ""
 
     def __post_init__(self) -> None:

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from nmrqb.quantum import operators as op
 from nmrqb.quantum.propagation import Vector
-from nmrqb.quantum.rotation import SatelliteRotations, effective_rotation
-from nmrqb.quantum.star import Equilibrium, StarSpace
+from nmrqb.quantum.rotation import (
+    SatelliteRotations,
+    effective_rotation,
+    satellite_rotations,
+)
+from nmrqb.quantum.star import Equilibrium, StarSpace, star_space
 from nmrqb.sequence.dummy_pulses import DummyPulses
 from nmrqb.sequence.events import (
     Crusher,
@@ -97,7 +101,7 @@ class StarDynamics:
     )
 
     def __post_init__(self) -> None:
-        self.space = StarSpace(self.register.satellites, self.register.load is not None)
+        self.space = star_space(self.register.satellites, self.register.load is not None)
         self.generators = StarGenerators(
             self.register, self.space, self.equilibrium, self.polarisation, self.relaxes
         )
@@ -290,7 +294,8 @@ class StarDynamics:
             of_load = op.euler_rotation(euler)
             return lambda v: np.asarray((of_load @ v.reshape(4, 4, -1)).ravel())
         if self._rotations is None:
-            self._rotations = SatelliteRotations(self.space)
+            n, has_load = self.space.satellites, self.space.has_load
+            self._rotations = satellite_rotations(n, has_load)
         rotations = self._rotations
         return lambda v: rotations.rotate(v, euler)
 

@@ -123,7 +123,11 @@ def why_no_parameter(plan: Plan, key: str) -> str | None:
     return f"this protocol inverts no {role}: nothing depends on an efficiency"
 
 
-def changed_plan(plan: Plan, values: Mapping[str, float]) -> Plan:
+def changed_plan(
+    plan: Plan,
+    values: Mapping[str, float],
+    parameters: Collection[PlanParameter] | None = None,
+) -> Plan:
     """Return the plan with other numbers and the same sequences.
 
     Parameters
@@ -131,10 +135,12 @@ def changed_plan(plan: Plan, values: Mapping[str, float]) -> Plan:
     plan : Plan
     values : mapping
         `KEYS` to values; others are passed over.  Of J the size counts: its sign stays.
+    parameters : collection of PlanParameter, optional
+        Those of the plan, where they are at hand.
     """
     changed = plan
     # T1 before T2 of the same species, which is bounded by it
-    for parameter in plan_parameters(plan):
+    for parameter in plan_parameters(plan) if parameters is None else parameters:
         if parameter.key in values:
             changed = parameter.change(changed, values[parameter.key])
     return changed
@@ -256,17 +262,20 @@ def _inversion(plan: Plan, role: Role, kind: PulseKind) -> PlanParameter:
             power_watt=channel.pulse_power_watt,
         )
     known, original = pulse, plan.register
-    # a search comes back to the same efficiencies with other spins
-    compiled: dict[tuple[Spectrometer, float], CompiledProtocol] = {}
+    # a search comes back to the same kinds of inversions with other efficiencies
+    compiled: dict[frozenset[tuple[str, str]], CompiledProtocol] = {}
 
     def change(plan: Plan, value: float) -> Plan:
         measured = replace(known, efficiency=replace(known.efficiency, value=value))
         console = _with_inversion(plan.spectrometer, species.isotope, measured)
-        key = (plan.spectrometer, value)
-        if key not in compiled:
-            # for the register of the plan as it was: lengths do not follow changed spins
-            compiled[key] = compile_protocol(plan.protocol, original, console)
-        return replace(plan, spectrometer=console, compiled=compiled[key])
+        sequences, kinds = plan.compiled, _kinds(console)
+        if kinds != _kinds(plan.spectrometer):
+            # what was pulses becomes an inversion
+            if kinds not in compiled:
+                # for the register of the plan as it was: lengths do not follow changed spins
+                compiled[kinds] = compile_protocol(plan.protocol, original, console)
+            sequences = compiled[kinds]
+        return replace(plan, spectrometer=console, compiled=sequences.with_efficiencies(console))
 
     efficiency = known.efficiency
     return PlanParameter(
@@ -279,6 +288,11 @@ def _inversion(plan: Plan, role: Role, kind: PulseKind) -> PlanParameter:
         range=(min(_POOR_INVERSION, efficiency.value), 1.0),
         change=change,
     )
+
+
+def _kinds(console: Spectrometer) -> frozenset[tuple[str, str]]:
+    """Return nucleus and kind of every inversion that a spectrometer lists."""
+    return frozenset((c.nucleus, i.kind) for c in console.channels for i in c.inversions)
 
 
 def _with_inversion(console: Spectrometer, isotope: str, pulse: InversionPulse) -> Spectrometer:

@@ -7,7 +7,7 @@ another J changes what a delay does, not its length.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,8 +110,13 @@ def fit_protocol(
     names = free_parameters(engine, free)
     _check(plan, names, engine)
 
+    parameters = plan_parameters(plan)
+
+    def changed(values: Mapping[str, float]) -> Plan:
+        return changed_plan(plan, values, parameters)
+
     def curve(values: Mapping[str, float]) -> Array:
-        return polarisations(changed_plan(plan, values), engine, values.get("b"))
+        return polarisations(changed(values), engine, values.get("b"))
 
     found = fit_costly(
         curve,
@@ -122,12 +127,10 @@ def fit_protocol(
         scale_error=scale_error,
         units=PARAMETERS,
         intervals=intervals,
-        scan=_scan(plan, names),
+        scan=_scan(plan, names, changed),
     )
     fit = _within_t1(found.fit)
-    later = long_time(
-        plan, replace(found, fit=fit), engine, lambda values: changed_plan(plan, values)
-    )
+    later = long_time(plan, replace(found, fit=fit), engine, changed)
     fit = replace(
         fit,
         parameters=fit.parameters | later.parameters,
@@ -233,7 +236,7 @@ def _searched(plan: Plan, names: Sequence[str]) -> list[Searched]:
     return searched
 
 
-def _scan(plan: Plan, names: Sequence[str]) -> Scan:
+def _scan(plan: Plan, names: Sequence[str], changed: Callable[[Mapping[str, float]], Plan]) -> Scan:
     """Return where the search looks first: by the closed map where the plan has one."""
     by_key = {p.key: p for p in plan_parameters(plan, freed=names)}
     ranges = {"b": _TRANSFERS} if "b" in names else {}
@@ -249,7 +252,7 @@ def _scan(plan: Plan, names: Sequence[str]) -> Scan:
     ranges = {n: r for n, r in ranges.items() if not n.startswith("T2")}
 
     def cheap(values: Mapping[str, float]) -> Array:
-        return polarisations(changed_plan(plan, values), "map", values.get("b"))
+        return polarisations(changed(values), "map", values.get("b"))
 
     return Scan(ranges=ranges, most=_BY_MAP, cheap=cheap)
 
