@@ -59,6 +59,30 @@ def test_renewed_chargers_charge_by_the_factor_one_minus_b_times_q(engine, b):
 
 
 @pytest.mark.parametrize(
+    ("battery", "recovery", "kept"),
+    [("29Si", "left", 1.0), ("13C", "left", -1.0), ("13C", "flipped-back", 1.0)],
+)
+@pytest.mark.parametrize(
+    ("satellites", "b", "delay_s"), [(1, 0.4, 2.0), (9, 0.3, 3.0), (9, 1.1, 5.0)]
+)
+def test_chargers_that_remember_charge_by_the_larger_root(
+    battery, recovery, kept, satellites, b, delay_s
+):
+    b = min(b, 1.0) if satellites == 1 else b
+    register = star(satellites, battery=battery, t1_battery_s=60.0)
+    plan = cycles(register, delay_s, b, recovery=recovery)
+    c = repeated_cycle(plan)
+    (exchange,) = (e for e in c.body if isinstance(e, Exchange))
+    wait = c.cycle_s - exchange.ticks * c.tick_s
+    q, e = math.exp(-wait / 60.0), kept * math.exp(-wait / register.charger.t1_s.value)
+    trace = (1.0 - b) * q + (1.0 - b / satellites) * e
+    roots = np.roots([1.0, -trace, q * e * (1.0 - b - b / satellites)])
+    found = cycle_modes(plan, "map").factors
+    assert sorted(found.real) == pytest.approx(sorted(roots.real), abs=1e-4)
+    assert sorted(found.imag) == pytest.approx(sorted(roots.imag), abs=1e-4)
+
+
+@pytest.mark.parametrize(
     ("satellites", "b", "delay_s", "exact", "closed"),
     [
         (3, 0.3, 3.0, 0.92314, 0.92615),
