@@ -67,6 +67,7 @@ from nmrqb.analysis.stretched import (
     stretched_recovery,
 )
 from nmrqb.battery.charging_time import damped_cosine, exponential_approach
+from nmrqb.studies.long_time import cycle_modes, repeated_cycle
 from nmrqb.studies.plan import make_plan
 from nmrqb.studies.plan_parameters import changed_plan
 from nmrqb.studies.protocol_fit import fit_protocol, polarisations
@@ -103,7 +104,6 @@ class Case:
     signed: tuple = ()
     derived: tuple = ()
     calibrated: bool = False
-    most: int = 1000
 
     def expected(self, sign):
         """Return the true values by the names of the fit, levels with the sign of the series."""
@@ -137,6 +137,30 @@ def rows_of_protocol(engine):
 def protocol_fit(engine, *free):
     """Return what fits parameters of the protocol, its reference known to 1 %."""
     return lambda _, y, c, scale: fit_protocol(PLAN, y, c, scale, free=free, engine=engine).fit
+
+
+def late(number, engine):
+    """Return a number of the repeated cycle as a function of the protocol's parameters."""
+
+    def of(values):
+        plan = changed_plan(PLAN, values)
+        modes, c = cycle_modes(plan, engine, values.get("b")), repeated_cycle(plan)
+        if number == "E_inf":
+            return -plan.register.battery.nucleus.sign * modes.limit
+        if number == "tau":
+            return c.cycle_s / -np.log(abs(modes.slowest))
+        return modes.threshold_time(c.cycle_s, c.first_s)
+
+    return of
+
+
+def protocol_case(engine, truth):
+    """Return the case of a protocol with these parameters free, its tau and E_inf counted too."""
+    return Case(
+        fit=protocol_fit(engine, *truth), curve=rows_of_protocol(engine), truth=truth,
+        x=np.arange(PLAN.protocol.rows), calibrated=True,
+        derived=tuple((n, late(n, engine)) for n in ("tau", "tau_threshold", "E_inf")),
+    )  # fmt: skip
 
 
 @cache
@@ -231,20 +255,10 @@ CASES = {
         truth={"factor": -0.6, "E_inf": 0.6, "E_0": 0.0}, signed=("E_inf", "E_0"),
         derived=(("tau", lambda v: -5.0 / np.log(-v["factor"])),),
     ),
-    "protocol by the closed map": Case(
-        fit=protocol_fit("map", "b"), curve=rows_of_protocol("map"),
-        x=np.arange(PLAN.protocol.rows), truth={"b": 0.35}, calibrated=True,
-    ),
-    "protocol by simulation": Case(
-        fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
-        x=np.arange(PLAN.protocol.rows), truth={"J": 150.0, "inversion": 0.8}, calibrated=True,
-        most=40,
-    ),
-    "protocol at its best transfer": Case(
-        fit=protocol_fit("simulated", "J", "inversion"), curve=rows_of_protocol("simulated"),
-        x=np.arange(PLAN.protocol.rows), truth={"J": 205.0, "inversion": 0.9}, calibrated=True,
-        most=40,
-    ),
+    "protocol by the closed map": protocol_case("map", {"b": 0.35}),
+    "protocol by simulation": protocol_case("simulated", {"J": 150.0, "inversion": 0.8}),
+    "protocol at its best transfer": protocol_case("simulated", {"J": 205.0, "inversion": 0.9}),
+    "protocol of drained chargers": protocol_case("simulated", {"J": 180.0, "T1_charger": 8.0}),
 }  # fmt: skip
 
 
@@ -362,7 +376,7 @@ def counted(wanted, cases):
     kept = json.loads(wanted.keep.read_text()) if wanted.keep and wanted.keep.exists() else {}
     jobs, parts = [], {}
     for name, snr in cases:
-        series = min(wanted.series, CASES[name].most)
+        series = wanted.series
         key = f"{name}, SNR {snr}, {series} from seed {SEED}"
         parts[name, snr] = key
         if key not in kept:
@@ -398,12 +412,11 @@ def main():
     wanted = parser.parse_args()
     cases = [(n, snr) for n in CASES if any(o in n for o in wanted.only) for snr in wanted.snr]
     found = list(counted(wanted, cases))
-    fewer = "; ".join(f"{c.most} of {n}" for n, c in CASES.items() if c.most < wanted.series)
     lines = [
         "# Coverage of 95 % intervals",
         "",
         (
-            f"Made by `make bench` from FIDs: {wanted.series} series each ({fewer}), signs "
+            f"Made by `make bench` from FIDs: {wanted.series} series each, signs "
             f"changing, {SCANS} scans of a reference row and one of the others, "
             f"Python {platform.python_version()}, numpy {np.__version__}. Signal-to-noise ratio: "
             "of the strongest other row after a matched filter of the whole FID. Open intervals "

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from planted import changed, measured_curves, plan_with_errors, registered_truth
 
 RESULTS = Path(__file__).with_name("inference.md")
-DRAWS, PAIRS, PLANTED = 300, 300, 20
+DRAWS, PAIRS, PLANTED = 1000, 300, 20
 #: true Bloch vectors in standard errors of each component
 VECTORS = [
     (0.0, 0.0, 0.0),

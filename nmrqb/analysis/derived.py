@@ -25,7 +25,7 @@ from scipy.optimize import minimize, minimize_scalar
 from nmrqb.analysis.costly_fit import CostlyFit, Neighbourhood
 from nmrqb.analysis.curve_fit import FittedParameter
 from nmrqb.analysis.intervals import OPEN, TWO_SIDED, Ends
-from nmrqb.analysis.response_surface import KnownCurves, ResponseSurface
+from nmrqb.analysis.response_surface import KnownCurves, response_surface
 
 Array = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def derive(
     known = KnownCurves(inner, list(here.axes))
     at_best = known(np.array([a.inner(fit.estimates[a.name]) for a in here.axes]))
     withheld = [n for n in fit.names if fit.parameters[n].value is None]
-    surface = ResponseSurface(known, here.centre, here.steps)
+    surface = response_surface(known, here.box, here.degree)
     table: dict[str, FittedParameter] = {}
     words: list[str] = []
     for k, what in enumerate(wanted):
@@ -188,31 +188,32 @@ class _DerivedProfile:
         names: Sequence[str],
         here: Neighbourhood,
         known: KnownCurves,
-        surface: ResponseSurface,
+        surface: Callable[[Array], Array],
         which: int,
     ) -> None:
         self.here, self.known, self.surface, self.which = here, known, surface, which
         # covariances belong to the parameters, steps to what is searched
         per_inner = np.array([estimates[a.name] if a.is_logarithm else 1.0 for a in here.axes])
         order = [list(names).index(a.name) for a in here.axes]
-        scale = per_inner * here.steps
+        scale = per_inner * here.box.steps
         self.covariance = covariance[np.ix_(order, order)] / np.outer(scale, scale)
         best = np.array([a.inner(estimates[a.name]) for a in here.axes])
-        self.best = (best - here.centre) / here.steps
+        self.best = (best - here.box.centre) / here.box.steps
         slope = self._slope(self._number, self.best)
         self.spread = float(np.sqrt(slope @ self.covariance @ slope))
         self.slope = slope
         self.bounds = [
-            (low / s, high / s) for (low, high), s in zip(here.ends, here.steps, strict=True)
+            (low / s, high / s)
+            for (low, high), s in zip(here.box.ends, here.box.steps, strict=True)
         ]
         #: largest difference of an end from its surface, in standard errors
         self.off = 0.0
 
     def _number(self, v: Array) -> float:
-        return float(self.surface(v * self.here.steps)[self.which])
+        return float(self.surface(v * self.here.box.steps)[self.which])
 
     def _chi2(self, v: Array) -> float:
-        return self.here.chi2(v * self.here.steps)
+        return self.here.chi2(v * self.here.box.steps)
 
     @staticmethod
     def _slope(function: Callable[[Array], float], v: Array) -> Array:
@@ -224,8 +225,8 @@ class _DerivedProfile:
 
         Infinite where it goes on rising beyond the reach of the surface.
         """
-        known, steps = self.known, self.here.steps
-        exact = known(self.here.centre + self.best * steps)[self.which]
+        known, centre, steps = self.known, self.here.box.centre, self.here.box.steps
+        exact = known(centre + self.best * steps)[self.which]
         if self.spread == 0.0:  # nothing that was fitted matters to it
             return float(exact), float(exact)
         furthest = [self._end(sign, level) for sign in (-1.0, 1.0)]
@@ -233,7 +234,7 @@ class _DerivedProfile:
             # one more on the way: a number that is not smooth may turn there
             for share in (0.5, 1.0):
                 u = self.best + share * (v - self.best)
-                gap = known(self.here.centre + u * steps)[self.which] - self._number(u)
+                gap = known(centre + u * steps)[self.which] - self._number(u)
                 self.off = max(self.off, abs(float(gap)) / self.spread)
         first = self._chi2(self.best)
         if any(self._turns(v, first, level) for v in furthest):
@@ -246,7 +247,7 @@ class _DerivedProfile:
             float(numbers[self.which])
             for u, numbers in known.kept.items()
             if math.isfinite(numbers[self.which])
-            and self._rise((np.array(u) - self.here.centre) / steps, first, level) <= 1.002
+            and self._rise((np.array(u) - centre) / steps, first, level) <= 1.002
         ]
         low, high = (
             sign * math.inf if self._goes_on(v, sign, level) else end
@@ -265,7 +266,8 @@ class _DerivedProfile:
 
         def number(x: float, sign: float) -> float:
             u = self.best + abs(x) * (ends[0 if x < 0.0 else 1] - self.best)
-            return sign * float(self.known(self.here.centre + u * self.here.steps)[self.which])
+            inner = self.here.box.centre + u * self.here.box.steps
+            return sign * float(self.known(inner)[self.which])
 
         at = np.linspace(-1.0, 1.0, _ALONG)
         for sign in (-1.0, 1.0):

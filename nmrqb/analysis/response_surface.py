@@ -1,17 +1,19 @@
 """A costly curve around one point: every value as a polynomial of the parameters.
 
-Fourth degree along each parameter with products of pairs, through curves at 0, +-1.5 and +-3
-steps.  Times and couplings enter as logarithms.
+Of one or two parameters, and of three where it has to be, all products of Chebyshev polynomials up
+to a degree, through curves at their nodes over a box.  Of more the fourth degree along each
+parameter with products of pairs.  Times and couplings enter as logarithms.
 
 References
 ----------
-G. E. P. Box and K. B. Wilson, J. R. Stat. Soc. B 13, 1 (1951), on response surfaces.
+G. E. P. Box and K. B. Wilson, J. R. Stat. Soc. B 13, 1 (1951), on response surfaces;
+L. N. Trefethen, Approximation Theory and Approximation Practice (SIAM, 2013).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -22,7 +24,7 @@ from nmrqb.analysis.intervals import NO_LIMITS, Limits
 Array = NDArray[np.float64]
 Curve = Callable[[Mapping[str, float]], Array]
 
-#: widest reach of the surface to either side: a factor of three, or one
+#: widest reach of a first box to either side: a factor of three, or one
 _REACH_OF_LOGARITHM, _REACH = float(np.log(3.0)), 1.0
 
 
@@ -75,7 +77,7 @@ class Axis:
 
     @property
     def reach(self) -> float:
-        """Widest reach of a surface to either side, inner value."""
+        """Widest reach of a first box to either side, inner value."""
         return _REACH_OF_LOGARITHM if self.is_logarithm else _REACH
 
     def inner(self, value: float) -> float:
@@ -96,7 +98,8 @@ class KnownCurves:
 
     def __call__(self, u: Array) -> Array:
         """Return the curve at inner values of all parameters."""
-        key = tuple(float(v) for v in u)
+        # rounding may carry a node past its bound
+        key = tuple(min(max(float(v), a.low), a.high) for v, a in zip(u, self.axes, strict=True))
         if key not in self.kept:
             table = {a.name: a.outer(v) for a, v in zip(self.axes, key, strict=True)}
             self.kept[key] = np.asarray(self.curve(table), float)
@@ -108,28 +111,110 @@ class KnownCurves:
         return len(self.kept)
 
 
-class ResponseSurface:
-    """Every point as a polynomial of the distance from a centre.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """Where a surface describes a curve, in inner values.
 
     Attributes
     ----------
-    ends : list of (low, high)
-        How far the surface reaches along each parameter: three steps, or to its bounds.
+    centre, steps : ndarray, shape (parameters,)
+        A minimum and standard errors there.
+    ends : tuple of (low, high)
+        Reach to either side of the centre along each parameter, low <= 0 <= high.
     """
 
-    def __init__(self, known: KnownCurves, centre: Array, steps: Array) -> None:
+    centre: Array
+    steps: Array
+    ends: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def around(cls, axes: Sequence[Axis], centre: Array, steps: Array) -> Box:
+        """Return three steps to every side, or up to the bounds."""
+
+        def reach(step: float, room: float) -> float:
+            # a side next to a bound would tell rounding errors
+            return min(3.0 * step, room) if room >= 0.01 * step else 0.0
+
+        ends = tuple(
+            (-reach(step, u - axis.low), reach(step, axis.high - u))
+            for axis, u, step in zip(axes, centre.tolist(), steps.tolist(), strict=True)
+        )
+        return cls(centre=centre, steps=steps, ends=ends)
+
+    def widened(self, axes: Sequence[Axis], which: Collection[tuple[int, int]]) -> Box:
+        """Return the box with some sides, (parameter, 0 or 1), twice as far where they may be.
+
+        No side goes beyond a bound, or twice the reach of a first box.
+        """
+        ends = [list(pair) for pair in self.ends]
+        for k, side in which:
+            now, axis = ends[k][side], axes[k]
+            bound = (axis.low, axis.high)[side] - self.centre[k]
+            most = min(abs(bound), max(abs(now), 2.0 * axis.reach))
+            ends[k][side] = float(np.copysign(min(2.0 * abs(now), most), now))
+        return replace(self, ends=tuple((low, high) for low, high in ends))
+
+
+def degrees(parameters: int) -> tuple[int, ...]:
+    """Return the degrees of surfaces of so many parameters, the cheapest first; 0: pairs only."""
+    return {1: (4, 8, 16), 2: (4, 8), 3: (0, 4)}.get(parameters, (0,))
+
+
+def response_surface(known: KnownCurves, box: Box, degree: int) -> Callable[[Array], Array]:
+    """Return the curve as a function of the distance from the centre of a box, inner values.
+
+    Parameters
+    ----------
+    known : KnownCurves
+    box : Box
+    degree : int
+        Of ``degrees``.
+    """
+    return ChebyshevSurface(known, box, degree) if degree else PairSurface(known, box)
+
+
+class ChebyshevSurface:
+    """Every point as products of Chebyshev polynomials over a box, through (degree + 1)^p curves.
+
+    The nodes of a degree are among those of twice the degree.
+    """
+
+    def __init__(self, known: KnownCurves, box: Box, degree: int) -> None:
+        at = np.cos(np.pi * np.arange(degree + 1) / degree)
+        low, high = np.array(box.ends).T
+        # a parameter between bounds at one point has a box without a width
+        self.middle, self.half = (low + high) / 2.0, np.maximum((high - low) / 2.0, 1e-12)
+        nodes = [box.centre[k] + self.middle[k] + self.half[k] * at for k in range(len(box.centre))]
+        values = np.array([known(np.array(u)) for u in product(*nodes)])
+        shape = (degree + 1,) * len(nodes)
+        table = values.reshape(*shape, -1)
+        inverse = np.linalg.inv(np.polynomial.chebyshev.chebvander(at, degree))
+        for k in range(len(nodes)):
+            table = np.moveaxis(np.tensordot(inverse, table, axes=(1, k)), 0, k)
+        self.table, self.degree = table, degree
+
+    def __call__(self, distance: Array) -> Array:
+        """Return the curve at a distance from the centre of the box, inner values."""
+        total = self.table
+        for x in ((distance - self.middle) / self.half).tolist():
+            terms = [1.0, x]
+            for _ in range(self.degree - 1):
+                terms.append(2.0 * x * terms[-1] - terms[-2])
+            total = np.tensordot(terms, total, axes=1)
+        return np.asarray(total, float)
+
+
+class PairSurface:
+    """Every point as powers of each parameter, up to four, and products of pairs."""
+
+    def __init__(self, known: KnownCurves, box: Box) -> None:
+        centre, steps = box.centre, box.steps
         self.steps, self.middle = steps, known(centre)
-        self.ends: list[tuple[float, float]] = []
         self.along: list[Array] = []
         self.across: dict[tuple[int, int], Array] = {}
         nodes: list[Array] = []
-        for k, axis in enumerate(known.axes):
-            down = min(3.0 * steps[k], centre[k] - axis.low)
-            up = min(3.0 * steps[k], axis.high - centre[k])
-            # nodes next to each other at a bound would tell rounding errors
-            down, up = (0.0 if end < 0.01 * steps[k] else float(end) for end in (down, up))
-            self.ends.append((-down, up))
-            at = np.array([f * e for e in (-down, up) for f in (1.0, 0.5) if e != 0.0])
+        for k, ends in enumerate(box.ends):
+            at = np.array([f * e for e in ends for f in (1.0, 0.5) if e != 0.0])
             rise = np.array([known(self._off(centre, {k: d})) - self.middle for d in at])
             powers = (at / steps[k])[:, None] ** np.arange(1, len(at) + 1)
             self.along.append(np.linalg.solve(powers, rise))
@@ -151,7 +236,7 @@ class ResponseSurface:
         return moved
 
     def __call__(self, distance: Array) -> Array:
-        """Return the curve at a distance from the centre, inner values."""
+        """Return the curve at a distance from the centre of the box, inner values."""
         v = distance / self.steps
         total = self.middle.copy()
         for k, table in enumerate(self.along):

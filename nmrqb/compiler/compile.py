@@ -84,20 +84,22 @@ class CompiledProtocol:
             for inversion in channel.inversions
         }
 
-        # rows share most of their events: each is changed once
-        known: dict[Event, Event] = {}
+        # stages and sequences hold the same objects: each is changed once
+        known: dict[int, Event] = {}
+
+        def of_event(event: Event) -> Event:
+            if not isinstance(event, Inversion | Loop):
+                return event
+            if id(event) not in known:
+                if isinstance(event, Inversion):
+                    of_kind = efficiencies[event.nucleus, event.kind]
+                    known[id(event)] = replace(event, efficiency=of_kind)
+                else:
+                    known[id(event)] = replace(event, body=changed(event.body))
+            return known[id(event)]
 
         def changed(events: tuple[Event, ...]) -> tuple[Event, ...]:
-            found: list[Event] = []
-            for event in events:
-                if isinstance(event, Inversion | Loop) and event not in known:
-                    if isinstance(event, Inversion):
-                        of_kind = efficiencies[event.nucleus, event.kind]
-                        known[event] = replace(event, efficiency=of_kind)
-                    else:
-                        known[event] = replace(event, body=changed(event.body))
-                found.append(known.get(event, event))
-            return tuple(found)
+            return tuple(of_event(event) for event in events)
 
         def of_sequence(sequence: PulseSequence) -> PulseSequence:
             return replace(sequence, events=changed(sequence.events))
