@@ -142,7 +142,8 @@ class Problem:
         minimiser = lmfit.Minimizer(
             lambda p: self.residual(p.valuesdict()), parameters, scale_covar=False
         )
-        tight: dict[str, Any] = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "max_nfev": 20000}
+        # what takes more is stuck where lmfit's map of a bound has no slope
+        tight: dict[str, Any] = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "max_nfev": 4000}
         # lmfit takes square roots of covariances that are not positive; ours is computed apart
         with catch_warnings():
             simplefilter("ignore", RuntimeWarning)

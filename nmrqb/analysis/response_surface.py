@@ -200,7 +200,7 @@ class ChebyshevSurface:
             terms = [1.0, x]
             for _ in range(self.degree - 1):
                 terms.append(2.0 * x * terms[-1] - terms[-2])
-            total = np.tensordot(terms, total, axes=1)
+            total = np.array(terms) @ total.reshape(self.degree + 1, -1)
         return np.asarray(total, float)
 
 
