@@ -9,7 +9,7 @@ an interval has no end in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
 from nmrqb.analysis.curves import open_interval
 from nmrqb.analysis.global_search import Misfit, Scan, deepest
-from nmrqb.analysis.intervals import PROFILE, Intervals, Limits
+from nmrqb.analysis.intervals import OPEN, PROFILE, TWO_SIDED, Intervals, Limits
 from nmrqb.analysis.least_squares import Errors
 from nmrqb.analysis.response_surface import (
     Axis,
@@ -44,8 +44,13 @@ _WORTH_A_WORD = 0.2
 _ACCURATE = 0.05
 #: wider boxes that are tried, each twice as far where an interval has no end in the one before
 _MOST_BOXES = 4
+#: fall of chi-square over another box for which a profile would go on
+_WORTH_GOING = 2.0
 #: name of the factor that all points have in common
 _SCALE = "reference_scale"
+
+#: a parameter by its place, and 0 for its low side or 1 for its high one
+_Side = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,16 +147,26 @@ def fit_costly(
         x=x, y=y, covariance=covariance, scale_error=scale_error, units=units, intervals=intervals
     )
     box = Box.around(axes, valley.centre, valley.steps)
-    around, fit, off = measured.surface(parameters, misfit, box)
+    around, fit, ends = measured.surface(parameters, misfit, box)
+    off = around.error(fit, ends)
     for _ in range(_MOST_BOXES):
-        wider = around.box.widened(axes, around.open_sides(fit))
+        crossed = around.crossed(fit, ends)
+        wider = around.box.widened(axes, set().union(*crossed.values()))
         if wider.ends == around.box.ends:
             break
         # what was not enough in a box is not enough in a wider one
-        found = measured.surface(parameters, misfit, wider, around.degree)
-        if found[2] > max(off, _ACCURATE):
+        another, refit, reached = measured.surface(parameters, misfit, wider, around.degree)
+        error = another.error(refit, reached)
+        if error > max(off, _ACCURATE):
             break  # too far for a polynomial
-        around, fit, off = found
+        around, fit, ends, off = another, refit, reached, error
+    held_up = {
+        (k, side)
+        for k, side in around.crossed(fit, ends)
+        if fit.parameters[axes[k].name].ci95[side] is not None
+    }
+    if held_up:
+        fit = measured.with_open(around, held_up)
     fit = replace(fit, warnings=(*others, *fit.warnings))
     if off > _WORTH_A_WORD:
         words = (
@@ -219,30 +234,55 @@ class _Surface:
         """Return chi-square at a distance from the centre, the least over the common factor."""
         return self.misfit.of_curve(self.curve(distance))
 
-    def open_sides(self, fit: CurveFit) -> list[tuple[int, int]]:
-        """Return (parameter, side) wherever an interval has no end within the box."""
-        if fit.covariance is None:
-            return []
-        ends = [fit.parameters[axis.name].ci95 for axis in self.axes]
-        return [(k, side) for k in range(len(ends)) for side in (0, 1) if ends[k][side] is None]
+    def profile_ends(self, fit: CurveFit) -> dict[_Side, Array]:
+        """Return where the profile of every parameter ends on both sides, inner values of all.
 
-    def error_at_ends(self, fit: CurveFit) -> float:
-        """Return how far surface and curve are apart where the profiles end, in sigma.
-
-        At the minimum too; the other parameters are where the profile has them.
+        Where an interval has no end, the point at the border of the box.
         """
-        best = self._inner(fit.estimates)
-        at = [best]
+        best, found = self._inner(fit.estimates), {}
         for k, axis in enumerate(self.axes):
             for side, end in enumerate(fit.parameters[axis.name].ci95):
                 within = float(self.box.centre[k]) + self.box.ends[k][side]
                 inner = within if end is None else axis.inner(end)
-                at.append(self._on_profile(k, inner, best))
+                found[k, side] = self._on_profile(k, inner, best)
+        return found
+
+    def error(self, fit: CurveFit, ends: Mapping[_Side, Array]) -> float:
+        """Return how far surface and curve are apart at the minimum and `ends`, in sigma."""
         off = 0.0
-        for u in at:
+        for u in (self._inner(fit.estimates), *ends.values()):
             gap = self.curve(u - self.box.centre) - self.misfit.known(u)
             off = max(off, float(np.linalg.norm(self.misfit.errors.whiten(gap))))
         return off
+
+    def crossed(self, fit: CurveFit, ends: Mapping[_Side, Array]) -> dict[_Side, set[_Side]]:
+        """Return the borders of the box that hold up a profile, for each end that they do.
+
+        A border that is a bound of the parameter holds nothing up.
+        """
+        if fit.covariance is None:
+            return {}
+        found: dict[_Side, set[_Side]] = {}
+        for (k, side), u in ends.items():
+            own = {(k, side)} if fit.parameters[self.axes[k].name].ci95[side] is None else set()
+            others = {(j, s) for j in range(len(u)) if j != k for s in (0, 1) if self._at(u, j, s)}
+            found[k, side] = {(j, s) for j, s in own | others if not self._is_bound(j, s)}
+        return {which: borders for which, borders in found.items() if borders}
+
+    def _at(self, u: Array, j: int, side: int) -> bool:
+        """Return whether a point is at a border beyond which chi-square would go on falling."""
+        low, high = self.box.ends[j]
+        here = u - self.box.centre
+        if abs(here[j] - (low, high)[side]) > 1e-3 * (high - low):
+            return False
+        inside = here.copy()
+        inside[j] -= (-0.05, 0.05)[side] * (high - low)
+        # over another box
+        return self.chi2(inside) - self.chi2(here) > 0.05 * _WORTH_GOING
+
+    def _is_bound(self, j: int, side: int) -> bool:
+        bound = (self.axes[j].low, self.axes[j].high)[side]
+        return bool(np.isclose(self.box.centre[j] + self.box.ends[j][side], bound, atol=1e-12))
 
     def _on_profile(self, k: int, inner: float, best: Array) -> Array:
         """Return where chi-square is least with one parameter held."""
@@ -278,21 +318,36 @@ class _Measured:
 
     def surface(
         self, parameters: Sequence[Searched], misfit: Misfit, box: Box, least: int = 0
-    ) -> tuple[_Surface, CurveFit, float]:
-        """Return the cheapest surface that is good enough, its fit and its error in sigma."""
+    ) -> tuple[_Surface, CurveFit, dict[_Side, Array]]:
+        """Return the cheapest surface that is good enough, its fit and where profiles end."""
         for degree in (d for d in degrees(len(parameters)) if d >= least):
             around = _Surface(
                 parameters=parameters, misfit=misfit, box=box, degree=degree,
                 curve=response_surface(misfit.known, box, degree),
             )  # fmt: skip
             fit = self.fit(around)
-            off = around.error_at_ends(fit)
-            if off <= _ACCURATE:
+            ends = around.profile_ends(fit)
+            if around.error(fit, ends) <= _ACCURATE:
                 break
-        return around, fit, off
+        return around, fit, ends
 
-    def fit(self, surface: _Surface) -> CurveFit:
-        """Return the fit of a surface within its box."""
+    def with_open(self, surface: _Surface, sides: Collection[_Side]) -> CurveFit:
+        """Return the fit with intervals open on some sides, where another parameter is held up.
+
+        A profile that meets the border of the box in another parameter would go on beyond it: its
+        end there says nothing.
+        """
+        fit = self.fit(surface, {k for k, _ in sides})
+        sides = {*sides, *surface.crossed(fit, surface.profile_ends(fit))}
+        table = dict(fit.parameters)
+        for k in {k for k, _ in sides}:
+            p = table[surface.axes[k].name]
+            low, high = (None if (k, s) in sides else p.ci95[s] for s in (0, 1))
+            table[surface.axes[k].name] = replace(p, ci95=(low, high))
+        return replace(fit, parameters=table)
+
+    def fit(self, surface: _Surface, opened: Collection[int] = ()) -> CurveFit:
+        """Return the fit of a surface within its box, intervals of `opened` as of one end."""
         import lmfit
 
         values = lmfit.Parameters()
@@ -305,7 +360,8 @@ class _Measured:
                 for b, end in zip(reached, surface.box.ends[k], strict=True)
             )
             values.add(axis.name, value=axis.outer(float(centre)), min=low, max=high)
-            values[axis.name].user_data = Limits(low=reached[0], high=reached[1])
+            level = OPEN / TWO_SIDED if k in opened else 1.0
+            values[axis.name].user_data = Limits(low=reached[0], high=reached[1], level=level)
         if self.scale_error == 0.0:
             return fit_curve(
                 lambda _, **table: surface.points(table), self.x, self.y, values,
