@@ -24,8 +24,8 @@ from nmrqb.quantum.star import StarSpace, star_space
 Array = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
-#: rotations of stars up to this many satellites are kept as matrices (35 x 35 for 4)
-_KEPT_SATELLITES = 4
+#: rotations of stars up to this many satellites are kept as matrices (220 x 220 for 9)
+_KEPT_SATELLITES = 9
 #: and how many of them
 _KEPT_MATRICES = 64
 #: angles closer than this to a multiple of 90 degrees are taken as that multiple
@@ -121,8 +121,8 @@ class SatelliteRotations:
             while len(self._matrices) >= _KEPT_MATRICES:
                 self._matrices.pop(next(iter(self._matrices)))
             size = len(self._sorted)
-            columns = np.eye(size, dtype=np.complex128)
-            self._matrices[euler] = np.array([self._rotated(c, euler) for c in columns])
+            every = np.eye(size, dtype=np.complex128).ravel()
+            self._matrices[euler] = self._rotated(every, euler).reshape(size, size)
         rows = state.reshape(-1, self.space.symmetric_dimension)
         return np.asarray((rows @ self._matrices[euler]).ravel())
 
