@@ -198,7 +198,10 @@ def test_what_a_protocol_does_not_depend_on_is_withheld():
     y = polarisations(plan, "map") + 0.02 * np.random.default_rng(1).normal(size=15)
     found = fit_protocol(plan, y, 4e-4 * np.eye(15), 0.01, free=("b", "T1_charger"), engine="map")
     assert found.fit.parameters["T1_charger"].value is None
-    assert "as far as was looked" in found.fit.parameters["T1_charger"].reason
+    # from half its T2 to nine times as far
+    assert "every T1_charger from 1.5 to 13.5 s, as far as was looked" in (
+        found.fit.parameters["T1_charger"].reason
+    )
     assert found.fit.value("b") == pytest.approx(0.3, abs=4 * found.fit.parameters["b"].stderr)
 
 

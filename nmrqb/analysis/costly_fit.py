@@ -181,7 +181,7 @@ def fit_costly(
             continue
         why = open_interval(axis.name, *p.ci95, unit=p.unit)
         if blind:
-            low, high = (axis.outer(box.centre[k] + end) for end in box.ends[k])
+            low, high = (around.outer_end(k, side) for side in (0, 1))
             looked = f"{axis.name} from {low:.3g} to {high:.3g} {p.unit}".rstrip()
             why = f"not identifiable: every {looked}, as far as was looked, describes the points"
         fit = withhold_value(fit, why, (axis.name,))
@@ -211,7 +211,7 @@ class _Surface:
         """Where nature ends a parameter within the box."""
         found = []
         for k, p in enumerate(self.parameters):
-            reach = (self._outer_end(k, side) for side in (0, 1))
+            reach = (self.outer_end(k, side) for side in (0, 1))
             natural = (p.limits.low, p.limits.high)
             low, high = (
                 b is not None and bool(np.isclose(b, end, rtol=1e-12, atol=0.0))
@@ -220,7 +220,8 @@ class _Surface:
             found.append((low, high))
         return tuple(found)
 
-    def _outer_end(self, k: int, side: int) -> float:
+    def outer_end(self, k: int, side: int) -> float:
+        """Return the value of a parameter at a border of the box."""
         return self.axes[k].outer(float(self.box.centre[k]) + self.box.ends[k][side])
 
     def points(self, table: Mapping[str, float]) -> Array:
