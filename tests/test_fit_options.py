@@ -141,7 +141,8 @@ def test_j_and_t1_of_the_charger_come_from_the_charging_rows(nmrqb, charged):
         p = region["parameters"][name]
         assert abs(p["value"] - truth) < 4.0 * p["stderr"]
     assert region["held"]["T1_battery"] == register.battery.t1_s.value
-    assert region["simulations"] < 60
+    # 25 of them for the response surface
+    assert region["simulations"] < 80
     # what the shipped protocol itself gives is what its simulated rows give back
     from nmrqb.studies.plan import make_plan, predict
 
