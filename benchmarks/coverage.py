@@ -422,11 +422,11 @@ def main():
             f"Made by `make bench` from FIDs: {wanted.series} series each ({FEW} of simulated "
             f"protocols at SNR 3), signs changing, {SCANS} scans of a reference row and one of "
             f"the others, Python {platform.python_version()}, numpy {np.__version__}. "
-            "Signal-to-noise ratio: of the strongest other row after a matched filter of the whole FID. "
-            "Open intervals have one end (at three standard errors); none are given where nothing is established. "
-            "Values are withheld where they would mislead; their intervals count all the same. "
-            "Bias: median error of the values that are given, over the truth. A count of 1000 has "
-            "a standard deviation of 0.7 %."
+            "Signal-to-noise ratio: of the strongest other row after a matched filter of the whole "
+            "FID. Open intervals have one end (at three standard errors); none are given where "
+            "nothing is established. Values are withheld where they would mislead; their intervals "
+            "count all the same. Bias: median error of the values that are given, over the truth. "
+            "A count of 1000 has a standard deviation of 0.7 %."
         ),
         "",
         f"| {' | '.join(HEAD)} |",
