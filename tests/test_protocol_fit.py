@@ -233,3 +233,22 @@ def test_rows_with_more_scatter_than_noise_keep_their_scaled_errors(chloroform):
     assert p.value == pytest.approx(0.35, abs=4.0 * p.stderr)
     assert p.ci95[0] < p.value < p.ci95[1]
     assert None not in fit.parameters["E_inf"].ci95
+
+
+def test_an_efficiency_at_its_bound_has_a_limit_and_the_reference_is_no_outlier(chloroform):
+    # the registered inversion is complete: J and efficiency of its own simulated rows
+    y = polarisations(chloroform, "simulated")
+    y = y + 0.01 * np.random.default_rng(1).normal(size=len(y))
+    found = fit_protocol(
+        chloroform, y, 1e-4 * np.eye(len(y)), 0.02, free=("J", "inversion"), engine="simulated"
+    ).fit
+    p = found.parameters["inversion"]
+    assert p.value is None
+    assert 0.8 < p.ci95[0] < 1.0
+    assert f"the fit ends at its upper bound 1 (above {p.ci95[0]:.3g}" in p.reason
+    # the reference is a point of the fit without a place: it had been named "at nan"
+    assert not [w for w in found.warnings if "outlier" in w]
+    # J three times as large has the same transfer; what lies beyond the range is not named
+    named = [w for w in found.warnings if "describes the points" in w]
+    assert len(named) == 1
+    assert named[0].startswith("J = 62")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
+from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold_value
 from nmrqb.analysis.curves import open_interval
 from nmrqb.analysis.global_search import Misfit, Scan, deepest
 from nmrqb.analysis.intervals import OPEN, PROFILE, TWO_SIDED, Intervals, Limits
@@ -177,7 +177,10 @@ def fit_costly(
     for k, axis in enumerate(axes):
         p = fit.parameters[axis.name]
         blind = p.ci95 == (None, None) and fit.covariance is not None
-        if None not in p.ci95 or (p.value is None and not blind):
+        if p.value is None and not blind:
+            fit = withhold_value(fit, f"{p.reason}{_limits(p)}", (axis.name,))
+            continue
+        if None not in p.ci95:
             continue
         why = open_interval(axis.name, *p.ci95, unit=p.unit)
         if blind:
@@ -379,6 +382,17 @@ class _Measured:
             units=self.units, intervals=self.intervals,
         )  # fmt: skip
         return _without_scale(fit)
+
+
+def _limits(p: FittedParameter) -> str:
+    """Return what the points tell of a parameter that ends at a bound, in words."""
+    low, high = p.ci95
+    if low is None and high is None:
+        return ""
+    if low is None or high is None:
+        side = f"below {high:.3g}" if low is None else f"above {low:.3g}"
+        return f" ({side} {p.unit}".rstrip() + " at 99.87 %)"
+    return f" ({low:.3g} to {high:.3g} {p.unit}".rstrip() + " at 95 %)"
 
 
 def _without_scale(fit: CurveFit) -> CurveFit:

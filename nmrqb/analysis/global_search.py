@@ -31,6 +31,8 @@ ALIKE, NEARLY_ALIKE = (float(stats.chi2.ppf(p, 1)) for p in (0.95, 0.999))
 _REFINED, _MOST_STARTS = 6, 3
 #: those that are handed on where the grid is of the costly curve
 _MOST_COSTLY_STARTS = 2
+#: a minimum this far beyond a range, inner value, still counts as within it
+_SLACK = 0.1
 #: points of the grid along one axis
 _MOST_ALONG = 41
 
@@ -154,7 +156,10 @@ def deepest(
     alike = [v for v in distinct if v.chi2 - lowest < ALIKE * size]
     chosen = min(alike, key=lambda v: float(np.linalg.norm(v.centre - own)))
     words = []
-    for valley in (v for v in distinct if v is not chosen):
+    for valley in distinct:
+        # what a descent met outside of the range that is looked through is no rival
+        if valley is chosen or (scan is not None and not scan.holds(axes, valley.centre)):
+            continue
         tie = valley.chi2 - lowest < ALIKE * size
         words.append(
             f"{_named(axes, valley, units)} describes the points "
@@ -201,6 +206,14 @@ class Scan:
     ranges: Mapping[str, tuple[float, float]]
     most: int
     cheap: Curve | None = None
+
+    def holds(self, axes: Sequence[Axis], centre: Array) -> bool:
+        """Return whether inner values are within the ranges, or close to them."""
+        return all(
+            axis.inner(low) - _SLACK <= u <= axis.inner(high) + _SLACK
+            for axis, u in zip(axes, centre.tolist(), strict=True)
+            for low, high in [self.ranges.get(axis.name, (axis.outer(u), axis.outer(u)))]
+        )
 
 
 def coarse_starts(scan: Scan, misfit: Misfit) -> list[Array]:

@@ -60,18 +60,26 @@ def find_outliers(
         Smallest standard deviation of the whitened residuals that is believed: 1 where the errors
         of the points are stated, 0 where they are taken from the scatter.
     """
-    points, free = len(problem.y), len(problem.names)
-    left = points - free - 1
+    # a parameter at its bound follows no point
+    free = [
+        k
+        for k, name in enumerate(problem.names)
+        if problem.at_bound(name, minimum.values[name]) is None
+    ]
+    points = len(problem.y)
+    left = points - len(free) - 1
     if not problem.errors.is_diagonal or left < 1:
         return ()
     jacobian, _ = problem.jacobian(minimum.values)
     if jacobian is None:
         return ()
-    basis, _ = np.linalg.qr(jacobian)
+    basis, _ = np.linalg.qr(jacobian[:, free])
     room = 1.0 - np.sum(basis**2, axis=1)
     rest = problem.residual(minimum.values)
     found = []
-    for k in np.flatnonzero(room > 1e-6):  # a point that a parameter follows has no residual
+    # a point that a parameter follows has no residual; one without a place is no point of the
+    # curve (the reference of a protocol fit)
+    for k in np.flatnonzero((room > 1e-6) & ~np.isnan(problem.x)):
         t = float(rest[k] / np.sqrt(room[k]))
         scatter = float(np.sqrt(max(minimum.chi2 - t**2, 0.0) / left))
         if scatter > least_scatter:
