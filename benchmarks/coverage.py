@@ -83,8 +83,8 @@ CYCLES = np.arange(13.0)
 SCANS, SEED = 64, 20261125
 POINTS, DWELL, HALF_REGION = 1024, 1e-3, 0.4
 CHUNK = 50
-#: series of a simulated protocol below SNR 10, where a fit takes two seconds
-FEW = 200
+#: series of a simulated protocol, of which a fit takes one to two seconds
+FEW = 500
 HEAD = (
     "series", "SNR", "parameter", "given", "held", "two-sided", "held", "open", "held", "none",
     "values", "bias",
@@ -379,7 +379,7 @@ def counted(wanted, cases):
     kept = json.loads(wanted.keep.read_text()) if wanted.keep and wanted.keep.exists() else {}
     jobs, parts = [], {}
     for name, snr in cases:
-        series = min(wanted.series, FEW) if CASES[name].costly and snr < 10 else wanted.series
+        series = min(wanted.series, FEW) if CASES[name].costly else wanted.series
         key = f"{name}, SNR {snr}, {series} from seed {SEED}"
         parts[name, snr] = key
         if key not in kept:
@@ -420,7 +420,7 @@ def main():
         "",
         (
             f"Made by `make bench` from FIDs: {wanted.series} series each ({FEW} of simulated "
-            f"protocols at SNR 3), signs changing, {SCANS} scans of a reference row and one of "
+            f"protocols), signs changing, {SCANS} scans of a reference row and one of "
             f"the others, Python {platform.python_version()}, numpy {np.__version__}. "
             "Signal-to-noise ratio: of the strongest other row after a matched filter of the whole "
             "FID. Open intervals have one end (at three standard errors); none are given where "

@@ -245,7 +245,7 @@ def test_an_efficiency_at_its_bound_has_a_limit_and_the_reference_is_no_outlier(
     p = found.parameters["inversion"]
     assert p.value is None
     assert 0.8 < p.ci95[0] < 1.0
-    assert f"the fit ends at its upper bound 1 (above {p.ci95[0]:.3g}" in p.reason
+    assert f"the fit ends at its upper bound 1 ({p.ci95[0]:.3g} to 1 at 95 %)" in p.reason
     # the reference is a point of the fit without a place: it had been named "at nan"
     assert not [w for w in found.warnings if "outlier" in w]
     # J three times as large has the same transfer; what lies beyond the range is not named

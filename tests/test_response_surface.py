@@ -82,11 +82,16 @@ def test_surfaces_are_exact_for_polynomials_of_their_degree(count):
 def test_a_box_grows_to_bounds_and_no_further():
     axes = [Axis.of(Searched(name=n, start=0.5, low=0.0, high=1.0)) for n in "ab"]
     box = Box.around(axes, np.array([0.999, 0.5]), np.array([0.2, 0.1]))
-    # a side that a bound leaves no room has none
+    # a minimum that has no room to a bound is there
+    assert box.centre.tolist() == [1.0, 0.5]
     assert box.ends[0] == (pytest.approx(-0.6), 0.0)
     wide = box.widened(axes, {(0, 0), (1, 1)})
-    assert wide.ends[0] == (pytest.approx(-0.999), 0.0)
+    assert wide.ends[0] == (-1.0, 0.0)
     assert wide.ends[1] == (pytest.approx(-0.3), pytest.approx(0.5))
+    # a bound that is close is reached at once
+    assert Box.around(axes, np.array([0.3, 0.5]), np.array([0.08, 0.1])).ends[0] == (
+        pytest.approx(-0.3), pytest.approx(0.24),
+    )  # fmt: skip
 
 
 def test_a_curve_is_never_asked_for_beyond_a_bound():

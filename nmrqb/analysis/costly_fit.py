@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import least_squares
 
 from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold_value
 from nmrqb.analysis.curves import open_interval
@@ -34,9 +33,6 @@ from nmrqb.analysis.response_surface import (
 
 Array = NDArray[np.float64]
 
-#: its published types do not know lambdas without a shape
-_minimise: Any = minimize
-
 #: error of the surface at the ends of the intervals, in standard errors of the points together,
 #: that is worth a word
 _WORTH_A_WORD = 0.2
@@ -44,6 +40,8 @@ _WORTH_A_WORD = 0.2
 _ACCURATE = 0.05
 #: wider boxes that are tried, each twice as far where an interval has no end in the one before
 _MOST_BOXES = 4
+#: steps in which a profile is followed to its end
+_ON_THE_WAY = 6
 #: fall of chi-square over another box for which a profile would go on
 _WORTH_GOING = 2.0
 #: name of the factor that all points have in common
@@ -150,16 +148,20 @@ def fit_costly(
     around, fit, ends = measured.surface(parameters, misfit, box)
     off = around.error(fit, ends)
     for _ in range(_MOST_BOXES):
-        crossed = around.crossed(fit, ends)
-        wider = around.box.widened(axes, set().union(*crossed.values()))
-        if wider.ends == around.box.ends:
+        borders = set().union(*around.crossed(fit, ends).values())
+        for sides in _all_and_each(borders):
+            wider = around.box.widened(axes, sides)
+            if wider.ends == around.box.ends:
+                continue
+            # what was not enough in a box is not enough in a wider one
+            another, refit, reached = measured.surface(parameters, misfit, wider, around.degree)
+            error = another.error(refit, reached)
+            if error <= max(off, _ACCURATE):
+                around, fit, ends, off = another, refit, reached, error
+                break
+            # too far for a polynomial: perhaps one side alone is not
+        else:
             break
-        # what was not enough in a box is not enough in a wider one
-        another, refit, reached = measured.surface(parameters, misfit, wider, around.degree)
-        error = another.error(refit, reached)
-        if error > max(off, _ACCURATE):
-            break  # too far for a polynomial
-        around, fit, ends, off = another, refit, reached, error
     held_up = {
         (k, side)
         for k, side in around.crossed(fit, ends)
@@ -289,24 +291,32 @@ class _Surface:
         return bool(np.isclose(self.box.centre[j] + self.box.ends[j][side], bound, atol=1e-12))
 
     def _on_profile(self, k: int, inner: float, best: Array) -> Array:
-        """Return where chi-square is least with one parameter held."""
+        """Return where chi-square is least with one parameter held, in the valley of `best`."""
         others = [j for j in range(len(best)) if j != k]
         if not others:
             return np.array([inner])
         steps, centre = self.box.steps[others], self.box.centre
+        u = best.copy()
 
         def point(v: Array) -> Array:
-            u = np.full(len(best), inner)
-            u[others] = v * steps + centre[others]
-            return u
+            moved = u.copy()
+            moved[others] = v * steps + centre[others]
+            return moved
 
-        found = _minimise(
-            lambda v: self.chi2(point(v) - centre),
-            (best - centre)[others] / steps,
-            method="L-BFGS-B",
-            bounds=[tuple(e / self.box.steps[j] for e in self.box.ends[j]) for j in others],
-        )
-        return point(np.asarray(found.x, float))
+        def residual(v: Array) -> Array:
+            return self.misfit.residual(self.curve(point(v) - centre))
+
+        # on the way there: straight away the search may fall into another valley
+        low, high = np.array([self.box.ends[j] for j in others]).T / steps
+        for held in np.linspace(best[k], inner, _ON_THE_WAY + 1)[1:]:
+            u[k] = held
+            found = least_squares(
+                residual,
+                np.clip((u - centre)[others] / steps, low, high),
+                bounds=(low, high), ftol=1e-6, xtol=1e-6, max_nfev=20,
+            )  # fmt: skip
+            u = point(np.asarray(found.x, float))
+        return u
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,6 +392,11 @@ class _Measured:
             units=self.units, intervals=self.intervals,
         )  # fmt: skip
         return _without_scale(fit)
+
+
+def _all_and_each(sides: set[_Side]) -> list[set[_Side]]:
+    """Return all sides together, and each by itself where there are several."""
+    return [sides, *({side} for side in sorted(sides) if len(sides) > 1)]
 
 
 def _limits(p: FittedParameter) -> str:

@@ -60,14 +60,18 @@ class Misfit:
         """The parameters."""
         return self.known.axes
 
-    def of_curve(self, curve: Array) -> float:
-        """Return chi-square of a curve."""
+    def residual(self, curve: Array) -> Array:
+        """Return what chi-square of a curve is the sum of squares of."""
         wanted, given = self.errors.whiten(self.y), self.errors.whiten(curve)
         if self.scale_error == 0.0:
-            return float(np.sum((wanted - given) ** 2))
+            return np.asarray(wanted - given, float)
         weight = self.scale_error**-2
         factor = (wanted @ given + weight) / (given @ given + weight)
-        return float(np.sum((wanted - factor * given) ** 2) + weight * (1.0 - factor) ** 2)
+        return np.append(wanted - factor * given, (1.0 - factor) / self.scale_error)
+
+    def of_curve(self, curve: Array) -> float:
+        """Return chi-square of a curve."""
+        return float(np.sum(self.residual(curve) ** 2))
 
     def __call__(self, u: Array) -> float:
         """Return chi-square at inner values of the parameters."""

@@ -129,17 +129,21 @@ class Box:
 
     @classmethod
     def around(cls, axes: Sequence[Axis], centre: Array, steps: Array) -> Box:
-        """Return three steps to every side, or up to the bounds."""
+        """Return three steps to every side, or up to a bound that is less than four away.
 
-        def reach(step: float, room: float) -> float:
-            # a side next to a bound would tell rounding errors
-            return min(3.0 * step, room) if room >= 0.01 * step else 0.0
-
-        ends = tuple(
-            (-reach(step, u - axis.low), reach(step, axis.high - u))
-            for axis, u, step in zip(axes, centre.tolist(), steps.tolist(), strict=True)
-        )
-        return cls(centre=centre, steps=steps, ends=ends)
+        A minimum within a hundredth of a step of a bound counts as there: the side would be so
+        narrow that it tells rounding errors.
+        """
+        moved, ends = [], []
+        for axis, u, step in zip(axes, centre.tolist(), steps.tolist(), strict=True):
+            near = [bound for bound in (axis.low, axis.high) if abs(bound - u) < 0.01 * step]
+            moved.append(near[0] if near else u)
+            down, up = (
+                room if room < 4.0 * step else 3.0 * step
+                for room in (moved[-1] - axis.low, axis.high - moved[-1])
+            )
+            ends.append((-down, up))
+        return cls(centre=np.array(moved), steps=steps, ends=tuple(ends))
 
     def widened(self, axes: Sequence[Axis], which: Collection[tuple[int, int]]) -> Box:
         """Return the box with some sides, (parameter, 0 or 1), twice as far where they may be.
