@@ -179,6 +179,9 @@ def fit_costly(
     for k, axis in enumerate(axes):
         p = fit.parameters[axis.name]
         blind = p.ci95 == (None, None) and fit.covariance is not None
+        if p.value is None and around.is_at_nature_s_end(k, fit):
+            fit = _at_end(fit, axis.name)
+            continue
         if p.value is None and not blind:
             fit = withhold_value(fit, f"{p.reason}{_limits(p)}", (axis.name,))
             continue
@@ -228,6 +231,15 @@ class _Surface:
     def outer_end(self, k: int, side: int) -> float:
         """Return the value of a parameter at a border of the box."""
         return self.axes[k].outer(float(self.box.centre[k]) + self.box.ends[k][side])
+
+    def is_at_nature_s_end(self, k: int, fit: CurveFit) -> bool:
+        """Return whether a parameter lies where nature ends it, with a limit on its other side."""
+        name, natural = self.axes[k].name, self.parameters[k].limits
+        at = [
+            closed and bound is not None and abs(fit.estimates[name] - bound) < 1e-5
+            for closed, bound in zip(self.closed[k], (natural.low, natural.high), strict=True)
+        ]
+        return any(at) and None not in fit.parameters[name].ci95
 
     def points(self, table: Mapping[str, float]) -> Array:
         """Return the points of the curve at values of the parameters."""
@@ -397,6 +409,19 @@ class _Measured:
 def _all_and_each(sides: set[_Side]) -> list[set[_Side]]:
     """Return all sides together, and each by itself where there are several."""
     return [sides, *({side} for side in sorted(sides) if len(sides) > 1)]
+
+
+def _at_end(fit: CurveFit, name: str) -> CurveFit:
+    """Return the fit with a value where nature ends it: an interval, and no standard error."""
+    p = fit.parameters[name]
+    low, high = p.ci95
+    value = fit.estimates[name]
+    given = replace(p, value=value, stderr=None, reason=None)
+    words = (
+        f"{name} is best at its end {value:.4g}: {low:.3g} to {high:.3g} {p.unit}".rstrip()
+        + " at 95 %, no standard error"
+    )
+    return replace(fit, parameters=fit.parameters | {name: given}, warnings=(*fit.warnings, words))
 
 
 def _limits(p: FittedParameter) -> str:
