@@ -26,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from fid_series import Planted, series_of
+from long_time import truth_of
 
 from nmrqb import fit_series
 from nmrqb.analysis.alternating import fit_alternating, signed_approach
@@ -67,7 +68,6 @@ from nmrqb.analysis.stretched import (
     stretched_recovery,
 )
 from nmrqb.battery.charging_time import damped_cosine, exponential_approach
-from nmrqb.studies.long_time import cycle_modes, repeated_cycle
 from nmrqb.studies.plan import make_plan
 from nmrqb.studies.plan_parameters import changed_plan
 from nmrqb.studies.protocol_fit import fit_protocol, polarisations
@@ -142,27 +142,15 @@ def protocol_fit(engine, *free):
     return lambda _, y, c, scale: fit_protocol(PLAN, y, c, scale, free=free, engine=engine).fit
 
 
-def late(number, engine):
-    """Return a number of the repeated cycle as a function of the protocol's parameters."""
-
-    def of(values):
-        plan = changed_plan(PLAN, values)
-        modes, c = cycle_modes(plan, engine, values.get("b")), repeated_cycle(plan)
-        if number == "E_inf":
-            return -plan.register.battery.nucleus.sign * modes.limit
-        if number == "tau":
-            return c.cycle_s / -np.log(abs(modes.slowest))
-        return modes.threshold_time(c.cycle_s, c.first_s)
-
-    return of
-
-
 def protocol_case(engine, truth):
     """Return the case of a protocol with these parameters free, its tau and E_inf counted too."""
     return Case(
         fit=protocol_fit(engine, *truth), curve=rows_of_protocol(engine), truth=truth,
         x=np.arange(PLAN.protocol.rows), calibrated=True, costly=engine == "simulated",
-        derived=tuple((n, late(n, engine)) for n in ("tau", "tau_threshold", "E_inf")),
+        derived=tuple(
+            (n, lambda values, n=n: truth_of(PLAN, engine, values)[n])
+            for n in ("tau", "tau_threshold", "E_inf")
+        ),
     )  # fmt: skip
 
 

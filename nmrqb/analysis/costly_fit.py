@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from nmrqb.analysis.curve_fit import CurveFit, FittedParameter, fit_curve, withhold_value
-from nmrqb.analysis.curves import open_interval
+from nmrqb.analysis.curve_fit import CurveFit, fit_curve, withhold_value
+from nmrqb.analysis.curves import only_limit, open_interval
 from nmrqb.analysis.global_search import Misfit, Scan, deepest
 from nmrqb.analysis.intervals import OPEN, PROFILE, TWO_SIDED, Intervals, Limits
 from nmrqb.analysis.least_squares import Errors
@@ -144,55 +144,37 @@ def fit_costly(
     measured = _Measured(
         x=x, y=y, covariance=covariance, scale_error=scale_error, units=units, intervals=intervals
     )
-    box = Box.around(axes, valley.centre, valley.steps)
-    around, fit, ends = measured.surface(parameters, misfit, box)
-    off = around.error(fit, ends)
+    found = measured.fitted(parameters, misfit, Box.around(axes, valley.centre, valley.steps))
     for _ in range(_MOST_BOXES):
-        borders = set().union(*around.crossed(fit, ends).values())
-        for sides in _all_and_each(borders):
-            wider = around.box.widened(axes, sides)
-            if wider.ends == around.box.ends:
-                continue
-            # what was not enough in a box is not enough in a wider one
-            another, refit, reached = measured.surface(parameters, misfit, wider, around.degree)
-            error = another.error(refit, reached)
-            if error <= max(off, _ACCURATE):
-                around, fit, ends, off = another, refit, reached, error
-                break
-            # too far for a polynomial: perhaps one side alone is not
-        else:
+        wider = _wider(found, measured)
+        if wider is None:
             break
-    held_up = {
-        (k, side)
-        for k, side in around.crossed(fit, ends)
-        if fit.parameters[axes[k].name].ci95[side] is not None
-    }
-    if held_up:
-        fit = measured.with_open(around, held_up)
+        found = wider
+    around = found.surface
+    fit = measured.with_open(found)
     fit = replace(fit, warnings=(*others, *fit.warnings))
-    if off > _WORTH_A_WORD:
+    if found.off > _WORTH_A_WORD:
         words = (
-            f"the response surface is off by {off:.2g} standard errors at the ends of the "
+            f"the response surface is off by {found.off:.2g} standard errors at the ends of the "
             "intervals, which are approximate"
         )
         fit = replace(fit, warnings=(*fit.warnings, words))
     for k, axis in enumerate(axes):
         p = fit.parameters[axis.name]
-        blind = p.ci95 == (None, None) and fit.covariance is not None
-        if p.value is None and around.is_at_nature_s_end(k, fit):
-            fit = _at_end(fit, axis.name)
+        if fit.covariance is None:
             continue
-        if p.value is None and not blind:
-            fit = withhold_value(fit, f"{p.reason}{_limits(p)}", (axis.name,))
-            continue
-        if None not in p.ci95:
-            continue
-        why = open_interval(axis.name, *p.ci95, unit=p.unit)
-        if blind:
+        if p.value is None and None not in p.ci95:
+            fit = _at_natural_bound(fit, axis.name)
+        elif p.ci95 == (None, None):
             low, high = (around.outer_end(k, side) for side in (0, 1))
             looked = f"{axis.name} from {low:.3g} to {high:.3g} {p.unit}".rstrip()
             why = f"not identifiable: every {looked}, as far as was looked, describes the points"
-        fit = withhold_value(fit, why, (axis.name,))
+            fit = withhold_value(fit, why, (axis.name,))
+        elif p.value is None:
+            why = f"{p.reason} ({only_limit(*p.ci95, p.unit)})"
+            fit = withhold_value(fit, why, (axis.name,))
+        elif None in p.ci95:
+            fit = withhold_value(fit, open_interval(axis.name, *p.ci95, unit=p.unit), (axis.name,))
     here = Neighbourhood(
         axes=tuple(axes), box=around.box, degree=around.degree, closed=around.closed,
         chi2=around.chi2,
@@ -232,15 +214,6 @@ class _Surface:
         """Return the value of a parameter at a border of the box."""
         return self.axes[k].outer(float(self.box.centre[k]) + self.box.ends[k][side])
 
-    def is_at_nature_s_end(self, k: int, fit: CurveFit) -> bool:
-        """Return whether a parameter lies where nature ends it, with a limit on its other side."""
-        name, natural = self.axes[k].name, self.parameters[k].limits
-        at = [
-            closed and bound is not None and abs(fit.estimates[name] - bound) < 1e-5
-            for closed, bound in zip(self.closed[k], (natural.low, natural.high), strict=True)
-        ]
-        return any(at) and None not in fit.parameters[name].ci95
-
     def points(self, table: Mapping[str, float]) -> Array:
         """Return the points of the curve at values of the parameters."""
         return self.curve(self._inner(table) - self.box.centre)
@@ -260,9 +233,10 @@ class _Surface:
         best, found = self._inner(fit.estimates), {}
         for k, axis in enumerate(self.axes):
             for side, end in enumerate(fit.parameters[axis.name].ci95):
-                within = float(self.box.centre[k]) + self.box.ends[k][side]
-                inner = within if end is None else axis.inner(end)
-                found[k, side] = self._on_profile(k, inner, best)
+                low, high = (float(self.box.centre[k]) + border for border in self.box.ends[k])
+                inner = (low, high)[side] if end is None else axis.inner(end)
+                # intervals of other methods than profiles may reach out of the box
+                found[k, side] = self._on_profile(k, min(max(inner, low), high), best)
         return found
 
     def error(self, fit: CurveFit, ends: Mapping[_Side, Array]) -> float:
@@ -332,6 +306,21 @@ class _Surface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Fitted:
+    """The fit of a surface, where its profiles end, and how far off the surface is, in sigma."""
+
+    surface: _Surface
+    fit: CurveFit
+    ends: dict[_Side, Array]
+    off: float
+
+    @property
+    def crossed(self) -> dict[_Side, set[_Side]]:
+        """Borders of the box that hold up profiles."""
+        return self.surface.crossed(self.fit, self.ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
     """The points that a surface is fitted to."""
 
@@ -342,10 +331,10 @@ class _Measured:
     units: Mapping[str, str] | None
     intervals: Intervals
 
-    def surface(
+    def fitted(
         self, parameters: Sequence[Searched], misfit: Misfit, box: Box, least: int = 0
-    ) -> tuple[_Surface, CurveFit, dict[_Side, Array]]:
-        """Return the cheapest surface that is good enough, its fit and where profiles end."""
+    ) -> _Fitted:
+        """Return the fit of the cheapest surface that is good enough, from a degree on."""
         for degree in (d for d in degrees(len(parameters)) if d >= least):
             around = _Surface(
                 parameters=parameters, misfit=misfit, box=box, degree=degree,
@@ -353,18 +342,27 @@ class _Measured:
             )  # fmt: skip
             fit = self.fit(around)
             ends = around.profile_ends(fit)
-            if around.error(fit, ends) <= _ACCURATE:
+            found = _Fitted(surface=around, fit=fit, ends=ends, off=around.error(fit, ends))
+            if found.off <= _ACCURATE:
                 break
-        return around, fit, ends
+        return found
 
-    def with_open(self, surface: _Surface, sides: Collection[_Side]) -> CurveFit:
-        """Return the fit with intervals open on some sides, where another parameter is held up.
+    def with_open(self, found: _Fitted) -> CurveFit:
+        """Return the fit, its intervals open on the sides where another parameter is held up.
 
         A profile that meets the border of the box in another parameter would go on beyond it: its
         end there says nothing.
         """
+        surface, fit = found.surface, found.fit
+        sides = {
+            (k, side)
+            for k, side in found.crossed
+            if fit.parameters[surface.axes[k].name].ci95[side] is not None
+        }
+        if not sides:
+            return fit
         fit = self.fit(surface, {k for k, _ in sides})
-        sides = {*sides, *surface.crossed(fit, surface.profile_ends(fit))}
+        sides |= set(surface.crossed(fit, surface.profile_ends(fit)))
         table = dict(fit.parameters)
         for k in {k for k, _ in sides}:
             p = table[surface.axes[k].name]
@@ -406,33 +404,36 @@ class _Measured:
         return _without_scale(fit)
 
 
-def _all_and_each(sides: set[_Side]) -> list[set[_Side]]:
-    """Return all sides together, and each by itself where there are several."""
-    return [sides, *({side} for side in sorted(sides) if len(sides) > 1)]
+def _wider(found: _Fitted, measured: _Measured) -> _Fitted | None:
+    """Return the fit over a wider box; None where no side may go further or be followed."""
+    surface = found.surface
+    sides = sorted(set().union(*found.crossed.values()))
+    # all together, and each by itself where that is too far for a polynomial
+    for which in (sides, *([side] for side in sides if len(sides) > 1)):
+        box = surface.box.widened(surface.axes, which)
+        if box.ends == surface.box.ends:
+            continue
+        # what was not enough in a box is not enough in a wider one
+        wider = measured.fitted(surface.parameters, surface.misfit, box, surface.degree)
+        if wider.off <= max(found.off, _ACCURATE):
+            return wider
+    return None
 
 
-def _at_end(fit: CurveFit, name: str) -> CurveFit:
-    """Return the fit with a value where nature ends it: an interval, and no standard error."""
+def _at_natural_bound(fit: CurveFit, name: str) -> CurveFit:
+    """Return the fit with the value of a parameter where nature ends it, without standard error."""
     p = fit.parameters[name]
     low, high = p.ci95
     value = fit.estimates[name]
-    given = replace(p, value=value, stderr=None, reason=None)
     words = (
         f"{name} is best at its end {value:.4g}: {low:.3g} to {high:.3g} {p.unit}".rstrip()
         + " at 95 %, no standard error"
     )
-    return replace(fit, parameters=fit.parameters | {name: given}, warnings=(*fit.warnings, words))
-
-
-def _limits(p: FittedParameter) -> str:
-    """Return what the points tell of a parameter that ends at a bound, in words."""
-    low, high = p.ci95
-    if low is None and high is None:
-        return ""
-    if low is None or high is None:
-        side = f"below {high:.3g}" if low is None else f"above {low:.3g}"
-        return f" ({side} {p.unit}".rstrip() + " at 99.87 %)"
-    return f" ({low:.3g} to {high:.3g} {p.unit}".rstrip() + " at 95 %)"
+    return replace(
+        fit,
+        parameters=fit.parameters | {name: replace(p, value=value, stderr=None, reason=None)},
+        warnings=(*fit.warnings, words),
+    )
 
 
 def _without_scale(fit: CurveFit) -> CurveFit:

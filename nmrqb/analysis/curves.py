@@ -352,9 +352,13 @@ def open_interval(name: str, low: float | None, high: float | None, unit: str) -
     """Return why a number whose 95 % interval is open on one side, or both, is withheld."""
     if low is None and high is None:
         return f"not identifiable: the points give {name} neither a lower nor an upper limit"
-    words = ("longer than", "shorter than") if unit == "s" else ("above", "below")
-    side, limit = (
-        ("upper", f"{words[0]} {low:.3g}") if high is None else ("lower", f"{words[1]} {high:.3g}")
-    )
-    limit = f"{limit} {unit}".rstrip()
-    return f"not identifiable: the points give {name} no {side} limit ({limit} at 99.87 %)"
+    side = "upper" if high is None else "lower"
+    limit = only_limit(low, high, unit)
+    return f"not identifiable: the points give {name} no {side} limit ({limit})"
+
+
+def only_limit(low: float | None, high: float | None, unit: str) -> str:
+    """Return the one end of an open interval in words."""
+    above, below = ("longer than", "shorter than") if unit == "s" else ("above", "below")
+    limit = f"{below} {high:.3g}" if low is None else f"{above} {low:.3g}"
+    return f"{limit} {unit}".rstrip() + " at 99.87 %"

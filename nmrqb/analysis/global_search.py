@@ -213,11 +213,12 @@ class Scan:
 
     def holds(self, axes: Sequence[Axis], centre: Array) -> bool:
         """Return whether inner values are within the ranges, or close to them."""
-        return all(
-            axis.inner(low) - _SLACK <= u <= axis.inner(high) + _SLACK
-            for axis, u in zip(axes, centre.tolist(), strict=True)
-            for low, high in [self.ranges.get(axis.name, (axis.outer(u), axis.outer(u)))]
-        )
+        for axis, u in zip(axes, centre.tolist(), strict=True):
+            if axis.name in self.ranges:
+                low, high = (axis.inner(end) for end in self.ranges[axis.name])
+                if not low - _SLACK <= u <= high + _SLACK:
+                    return False
+        return True
 
 
 def coarse_starts(scan: Scan, misfit: Misfit) -> list[Array]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from nmrqb.analysis.intervals import NO_LIMITS, Limits
@@ -192,7 +193,7 @@ class ChebyshevSurface:
         values = np.array([known(np.array(u)) for u in product(*nodes)])
         shape = (degree + 1,) * len(nodes)
         table = values.reshape(*shape, -1)
-        inverse = np.linalg.inv(np.polynomial.chebyshev.chebvander(at, degree))
+        inverse = np.linalg.inv(chebvander(at, degree))
         for k in range(len(nodes)):
             table = np.moveaxis(np.tensordot(inverse, table, axes=(1, k)), 0, k)
         self.table, self.degree = table, degree
@@ -200,11 +201,8 @@ class ChebyshevSurface:
     def __call__(self, distance: Array) -> Array:
         """Return the curve at a distance from the centre of the box, inner values."""
         total = self.table
-        for x in ((distance - self.middle) / self.half).tolist():
-            terms = [1.0, x]
-            for _ in range(self.degree - 1):
-                terms.append(2.0 * x * terms[-1] - terms[-2])
-            total = np.array(terms) @ total.reshape(self.degree + 1, -1)
+        for terms in chebvander((distance - self.middle) / self.half, self.degree):
+            total = terms @ total.reshape(self.degree + 1, -1)
         return np.asarray(total, float)
 
 

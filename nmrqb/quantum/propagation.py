@@ -28,10 +28,8 @@ DENSE_BLOCK = 512
 _FEW_BLOCKS = 24
 #: Spaces up to this size are always propagated as a whole: four satellites have 140 elements.
 _SMALL_SPACE = 256
-#: Sparse propagators that are kept: 36 satellites need 9 MB for each duration.
+#: Whole propagators that are kept: 36 satellites need 9 MB for each duration.
 _KEPT_PROPAGATORS = 24
-#: stands for all blocks at once
-_WHOLE = -1
 
 
 @dataclass(slots=True)
@@ -59,7 +57,9 @@ class Generator:
         init=False, repr=False, default_factory=dict
     )
     _sparse: dict[int, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
-    _propagators: dict[float, sp.csr_array] = field(init=False, repr=False, default_factory=dict)
+    _propagators: dict[float, sp.csr_array | Vector] = field(
+        init=False, repr=False, default_factory=dict
+    )
     _stacks: list[tuple[NDArray[np.int64], Vector]] | None = field(
         init=False, repr=False, default=None
     )
@@ -102,11 +102,11 @@ class Generator:
             return state.copy()
         is_small = len(self._label) <= _SMALL_SPACE
         if is_small and self.largest_block == self._sizes.max():
-            return np.asarray(self._whole_exponential(duration_s) @ state)
+            return np.asarray(self._propagator(duration_s) @ state)
         occupied = self._occupied(state)
         self.largest_block = max(self.largest_block, int(self._sizes[occupied].max(initial=0)))
         if is_small:
-            return np.asarray(self._whole_exponential(duration_s) @ state)
+            return np.asarray(self._propagator(duration_s) @ state)
         if len(occupied) > _FEW_BLOCKS:
             if self._sizes[occupied].max(initial=0) > DENSE_BLOCK:
                 return np.asarray(expm_multiply(self.matrix * duration_s, state))
@@ -135,25 +135,23 @@ class Generator:
             self._dense[key] = np.asarray(scipy.linalg.expm(dense), dtype=np.complex128)
         return self._dense[key]
 
-    def _whole_exponential(self, duration_s: float) -> Vector:
-        """Return exp(G t) as one dense matrix."""
-        key = (_WHOLE, duration_s)
-        if key not in self._dense:
-            whole = np.zeros(self.matrix.shape, dtype=np.complex128)
-            for index, exponentials in self._exponentials(duration_s):
-                whole[index[:, :, None], index[:, None, :]] = exponentials
-            self._dense[key] = whole
-        return self._dense[key]
-
-    def _propagator(self, duration_s: float) -> sp.csr_array:
-        """Return exp(G t) of all blocks up to DENSE_BLOCK as one sparse matrix."""
+    def _propagator(self, duration_s: float) -> sp.csr_array | Vector:
+        """Return exp(G t) of all blocks up to DENSE_BLOCK: sparse, of small spaces dense."""
         if duration_s not in self._propagators:
             while len(self._propagators) >= _KEPT_PROPAGATORS:
                 self._propagators.pop(next(iter(self._propagators)))
-            self._propagators[duration_s] = self._all_exponentials(duration_s)
+            is_small = len(self._label) <= _SMALL_SPACE
+            made = self._dense_propagator if is_small else self._sparse_propagator
+            self._propagators[duration_s] = made(duration_s)
         return self._propagators[duration_s]
 
-    def _all_exponentials(self, duration_s: float) -> sp.csr_array:
+    def _dense_propagator(self, duration_s: float) -> Vector:
+        whole = np.zeros(self.matrix.shape, dtype=np.complex128)
+        for index, exponentials in self._exponentials(duration_s):
+            whole[index[:, :, None], index[:, None, :]] = exponentials
+        return whole
+
+    def _sparse_propagator(self, duration_s: float) -> sp.csr_array:
         rows, cols, data = [], [], []
         for index, exponentials in self._exponentials(duration_s):
             rows.append(np.broadcast_to(index[:, :, None], exponentials.shape).ravel())

@@ -37,6 +37,9 @@ from nmrqb.quantum.operators import ComplexMatrix
 Array = NDArray[np.float64]
 Equilibrium = Literal["linear", "exact"]
 
+#: largest space whose couplings are kept: 36 satellites have 36,556 elements, 200 have 5 million
+_KEPT_DIMENSION = 50_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpinRelaxation:
@@ -211,10 +214,13 @@ class StarSpace:
         coupling_hz: float,
         of_one_hz: list[tuple[complex, ComplexMatrix, ComplexMatrix]],
     ) -> sp.csr_array:
-        """Return the commutator with a coupling; that with 1 Hz is kept."""
-        if name not in self._couplings:
-            self._couplings[name] = self.commutator(of_one_hz)
-        scaled = coupling_hz * self._couplings[name]
+        """Return the commutator with a coupling; that with 1 Hz is kept in spaces of some size."""
+        of_one = self._couplings.get(name)
+        if of_one is None:
+            of_one = self.commutator(of_one_hz)
+            if self.dimension <= _KEPT_DIMENSION:
+                self._couplings[name] = of_one
+        scaled = coupling_hz * of_one
         scaled.eliminate_zeros()
         return sp.csr_array(scaled)
 
@@ -413,7 +419,7 @@ class StarSpace:
         return restricted
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def star_space(satellites: int, has_load: bool = False) -> StarSpace:
     """Return a space that all registers of its size share, with the couplings that it keeps."""
     return StarSpace(satellites, has_load)
