@@ -7,6 +7,7 @@ import pytest
 
 from nmrqb.analysis.costly_fit import fit_costly
 from nmrqb.analysis.curve_fit import fit_curve
+from nmrqb.analysis.intervals import Intervals
 from nmrqb.analysis.response_surface import Searched
 from nmrqb.errors import InputError
 from nmrqb.models.exchange import exchange_transfer
@@ -249,6 +250,12 @@ def test_an_efficiency_at_its_bound_has_a_limit_and_the_reference_is_no_outlier(
     assert f"inversion is best at its end 1: {p.ci95[0]:.3g} to 1 at 95 %" in " ".join(
         found.warnings
     )
+    # refits pile up at the bound: the profile's interval holds there too
+    refits = fit_protocol(
+        chloroform, y, 1e-4 * np.eye(len(y)), 0.02, free=("J", "inversion"), engine="simulated",
+        intervals=Intervals(method="bootstrap", seed=1, samples=100),
+    ).fit  # fmt: skip
+    assert refits.parameters["inversion"].ci95 == pytest.approx(p.ci95, abs=1e-3)
     # nothing that follows from it is lost
     assert found.parameters["E_inf"].value is not None
     # the reference is a point of the fit without a place: it had been named "at nan"

@@ -289,6 +289,11 @@ def _with_errors(
             warnings += samples.warnings
             stderr = {n: samples.stderr(k) for k, n in enumerate(names)}
             ends = {n: sampled_interval(problem, minimum, samples, n, intervals) for n in names}
+            for n in names if intervals.method != "emcee" else ():
+                # refits pile up at a bound where the estimate is: their quantiles say nothing
+                # (Andrews, Econometrica 68, 399 (2000))
+                if problem.at_bound(n, minimum.values[n]):
+                    ends[n] = profile_interval(problem, minimum, matrix, n, quantile * scale).ends
         elif intervals.method == "profile" and scale > 0.0 and minimum.chi2 > 0.0:
             starts: tuple[dict[str, float], ...] = ()
             for name in names:
