@@ -26,8 +26,8 @@ Vector = NDArray[np.complex128]
 
 #: rotations of stars up to this many satellites are kept as matrices (220 x 220 for 9)
 _KEPT_SATELLITES = 9
-#: and how many of them
-_KEPT_MATRICES = 64
+#: and how many bytes of them
+_KEPT_BYTES = 1 << 27
 #: angles closer than this to a multiple of 90 degrees are taken as that multiple
 _EXACT = 1e-14
 
@@ -118,9 +118,9 @@ class SatelliteRotations:
         if self.space.satellites > _KEPT_SATELLITES:
             return self._rotated(state, euler)
         if euler not in self._matrices:
-            while len(self._matrices) >= _KEPT_MATRICES:
-                self._matrices.pop(next(iter(self._matrices)))
             size = len(self._sorted)
+            while 16 * size**2 * len(self._matrices) >= _KEPT_BYTES:
+                self._matrices.pop(next(iter(self._matrices)))
             every = np.eye(size, dtype=np.complex128).ravel()
             self._matrices[euler] = self._rotated(every, euler).reshape(size, size)
         rows = state.reshape(-1, self.space.symmetric_dimension)
