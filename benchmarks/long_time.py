@@ -25,9 +25,9 @@ REFERENCE = 0.01
 CASES = (
     ("asymptotic_chloroform", "map", {"b": 0.35}, 300),
     ("asymptotic_chloroform", "map", {"b": 0.95}, 100),
-    ("asymptotic_chloroform", "map", {"b": 0.35, "T1_charger": 8.0}, 100),
+    ("asymptotic_chloroform", "map", {"b": 0.35, "T1_charger": 8.0}, 300),
     ("asymptotic_ttss", "map", {"b": 0.3}, 200),
-    ("asymptotic_chloroform", "simulated", {"J": 180.0, "T1_charger": 8.0}, 40),
+    ("asymptotic_chloroform", "simulated", {"J": 180.0, "T1_charger": 8.0}, 300),
 )
 RATIOS = (10, 100)
 
