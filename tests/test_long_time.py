@@ -9,9 +9,9 @@ from star_registers import StarOfGivenRatio, charging_protocol, fine_spectromete
 
 from nmrqb.analysis.costly_fit import fit_costly
 from nmrqb.analysis.curve_fit import fit_curve
-from nmrqb.analysis.derived import Level, TimeOfFactor, derive
+from nmrqb.analysis.derived import Level, ThresholdTime, TimeOfFactor, derive
 from nmrqb.analysis.response_surface import Searched
-from nmrqb.battery.cycle_modes import CycleModes
+from nmrqb.battery.cycle_modes import CycleModes, threshold_of_levels
 from nmrqb.models.exchange import exchange_transfer
 from nmrqb.protocol.protocol import Sweep
 from nmrqb.protocol.steps import BatterySaturated
@@ -142,6 +142,56 @@ def test_a_first_cycle_of_its_own_counts_with_its_own_length():
     )
     share = (1.0 - math.log(2.0)) / math.log(2.0)
     assert modes.threshold_time(3.0, 2.0) == pytest.approx(2.0 + 3.0 * share, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_thresholds_of_levels_are_those_of_their_modes(seed):
+    rng = np.random.default_rng(seed)
+    first_s, before = (2.0, (rng.uniform(-1.0, 0.0),)) if seed % 2 else (3.0, ())
+    # the fourth mode is slow: its threshold lies far beyond the levels
+    factors = np.array([rng.uniform(0.3, 0.7), -0.2, 0.05, 0.97 if seed > 5 else 0.4])
+    weights = -np.array([0.4, rng.uniform(-0.3, 0.3), 0.1, 0.5])
+    modes = CycleModes(limit=0.3, before=before, factors=factors + 0j, weights=weights + 0j)
+    levels = modes.levels(12)
+    found = threshold_of_levels(
+        np.array([levels, levels - 1.0]), np.array([0.3, -0.7]), np.array([abs(modes.slowest)] * 2),
+        3.0, first_s,
+    )  # fmt: skip
+    wanted = modes.threshold_time(3.0, first_s)
+    assert (wanted > 33.0) == (seed > 5)
+    # at the last level 0.7^11 = 2 % of another mode are left, which the slowest one takes over
+    assert found == pytest.approx([wanted] * 2, rel=1e-9 if seed <= 5 else 0.03)
+
+
+def test_thresholds_of_levels_that_have_none():
+    # at the limit from the start, never closer, on the limit after one cycle, and no limit at all
+    levels = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0], [np.nan] * 3])
+    limit, factor = np.array([1.0, 1.0, 1.0, np.nan]), np.array([0.5, 1.0, 0.0, np.nan])
+    with np.errstate(all="raise"):
+        found = threshold_of_levels(levels, limit, factor, 2.0, 2.0)
+    assert found[:3].tolist() == [0.0, math.inf, 2.0]
+    assert math.isnan(found[3])
+    time = ThresholdTime(name="t", cycle_s=2.0, first_s=2.0)
+    inner = time.inner(np.column_stack([factor, limit, levels]))
+    assert inner[:3].tolist() == pytest.approx([0.0, 1.0, math.exp(-1.0)])
+    assert time.value(float(inner[1])) is None
+    assert time.value(float(inner[2])) == pytest.approx(2.0)
+
+
+def test_a_threshold_that_the_ends_of_cycles_kink_has_the_profile_of_the_curve():
+    # tau is about one cycle: the threshold comes with the first cycle or after it
+    plan = make_plan("asymptotic_chloroform")
+    true = {"J": 150.0, "inversion": 0.8}
+    y = polarisations(changed_plan(plan, true), "simulated")
+    y = y + 0.01 * np.random.default_rng(3).normal(size=len(y))
+    found = fit_protocol(plan, y, 1e-4 * np.eye(len(y)), free=tuple(true)).fit
+    tau, threshold = (found.parameters[n] for n in ("tau", "tau_threshold"))
+    c = repeated_cycle(plan)
+    for end, after in zip(tau.ci95, threshold.ci95, strict=True):
+        # one mode after the first cycle: the threshold is as much earlier as the first cycle brings
+        assert after < end < after + c.cycle_s
+    assert threshold.stderr is not None
+    assert not [w for w in found.warnings if "tau_threshold" in w]
 
 
 def test_errors_of_tau_are_those_of_b_carried_over():

@@ -2,8 +2,8 @@
 
 The 95 % interval of a derived number is that of its profile likelihood: all values that it takes
 where chi-square exceeds its minimum by less than 1.96^2.  Its standard error comes from the
-covariance of the parameters.  Where the number is expensive it is a response surface as the curve
-is, and the ends of the interval are computed once more exactly.
+covariance of the parameters.  Where the number is expensive it follows from quantities that are
+response surfaces as the curve is, and the ends of the interval are computed once more exactly.
 
 References
 ----------
@@ -26,6 +26,7 @@ from nmrqb.analysis.costly_fit import CostlyFit, Neighbourhood
 from nmrqb.analysis.curve_fit import FittedParameter
 from nmrqb.analysis.intervals import OPEN, TWO_SIDED, Ends
 from nmrqb.analysis.response_surface import KnownCurves, response_surface
+from nmrqb.battery.cycle_modes import threshold_of_levels
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,10 @@ _GAIN = 0.02
 
 
 class Derived(Protocol):
-    """One derived number and the smoother one that it is a rising function of."""
+    """One derived number, and a smoother one that it is a rising function of.
+
+    The smoother one follows from quantities that surfaces describe well.
+    """
 
     @property
     def name(self) -> str:
@@ -53,6 +57,9 @@ class Derived(Protocol):
     @property
     def unit(self) -> str:
         """Unit."""
+
+    def inner(self, quantities: Array) -> Array:
+        """Return the smoother number of quantities, shape (..., quantities), as shape (...)."""
 
     def value(self, inner: float) -> float | None:
         """Return the number; None where it has no value."""
@@ -63,10 +70,22 @@ class Derived(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A number that is its own smooth function."""
+    """A number that is a quantity itself.
+
+    Attributes
+    ----------
+    name, unit : str
+    at : int
+        Its place among the quantities.
+    """
 
     name: str
     unit: str
+    at: int = 0
+
+    def inner(self, quantities: Array) -> Array:
+        """Return the quantity."""
+        return np.asarray(quantities[..., self.at], float)
 
     def value(self, inner: float) -> float | None:
         """Return the number."""
@@ -85,12 +104,19 @@ class TimeOfFactor:
     ----------
     name : str
     cycle_s : float
+    at : int
+        Place of f among the quantities.
     unit : str
     """
 
     name: str
     cycle_s: float
+    at: int = 0
     unit: str = "s"
+
+    def inner(self, quantities: Array) -> Array:
+        """Return f."""
+        return np.asarray(quantities[..., self.at], float)
 
     def value(self, inner: float) -> float | None:
         """Return tau; 0 for a factor of 0, None where nothing decays."""
@@ -105,9 +131,32 @@ class TimeOfFactor:
         return self.cycle_s * spread / (inner * math.log(inner) ** 2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdTime(TimeOfFactor):
+    """Time until |p - limit| stays below 1/e of its start, as a factor e^(-cycle/time).
+
+    The quantities are the size of the slowest factor of a cycle, the limit, and the levels p after
+    0, 1, 2, ... cycles.  These are smooth where the time has a kink: at the ends of cycles.
+
+    Attributes
+    ----------
+    first_s : float
+        Length of the first cycle.
+    """
+
+    first_s: float
+
+    def inner(self, quantities: Array) -> Array:
+        """Return e^(-cycle/time)."""
+        factor, limit, levels = quantities[..., 0], quantities[..., 1], quantities[..., 2:]
+        time = threshold_of_levels(levels, limit, factor, self.cycle_s, self.first_s)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.exp(-self.cycle_s / time), float)
+
+
 def derive(
     found: CostlyFit,
-    inner: Callable[[Mapping[str, float]], Array],
+    quantities: Callable[[Mapping[str, float]], Array],
     wanted: Sequence[Derived],
 ) -> tuple[dict[str, FittedParameter], tuple[str, ...]]:
     """Return derived numbers of a fit and what has to be said of them.
@@ -115,19 +164,19 @@ def derive(
     Parameters
     ----------
     found : CostlyFit
-    inner : callable
-        Parameters to the smooth numbers, shape (derived,), NaN where there is none.
+    quantities : callable
+        Parameters to what the numbers follow from, NaN where there is none, shape (quantities,).
     wanted : sequence of Derived
     """
     fit, here = found.fit, found.neighbourhood
-    known = KnownCurves(inner, list(here.axes))
+    known = KnownCurves(quantities, list(here.axes))
     at_best = known(np.array([a.inner(fit.estimates[a.name]) for a in here.axes]))
     withheld = [n for n in fit.names if fit.parameters[n].value is None]
     surface = response_surface(known, here.box, here.degree)
     table: dict[str, FittedParameter] = {}
     words: list[str] = []
-    for k, what in enumerate(wanted):
-        best, reason = float(at_best[k]), None
+    for what in wanted:
+        best, reason = float(what.inner(at_best)), None
         value = what.value(best) if math.isfinite(best) else None
         error: float | None = None
         ends: Ends = (None, None)
@@ -138,7 +187,9 @@ def derive(
         elif fit.covariance is None:
             reason = "the fit has no covariance: " + (fit.parameters[fit.names[0]].reason or "")
         else:
-            one = _DerivedProfile(fit.estimates, fit.covariance, fit.names, here, known, surface, k)
+            one = _DerivedProfile(
+                fit.estimates, fit.covariance, fit.names, here, known, surface, what
+            )
             if not math.isfinite(one.spread):
                 reason = "there is no such number everywhere within the errors of the parameters"
                 table[what.name] = _withheld(what, reason)
@@ -189,9 +240,9 @@ class _DerivedProfile:
         here: Neighbourhood,
         known: KnownCurves,
         surface: Callable[[Array], Array],
-        which: int,
+        what: Derived,
     ) -> None:
-        self.here, self.known, self.surface, self.which = here, known, surface, which
+        self.here, self.known, self.surface, self.what = here, known, surface, what
         # covariances belong to the parameters, steps to what is searched
         per_inner = np.array([estimates[a.name] if a.is_logarithm else 1.0 for a in here.axes])
         order = [list(names).index(a.name) for a in here.axes]
@@ -210,7 +261,7 @@ class _DerivedProfile:
         self.off = 0.0
 
     def _number(self, v: Array) -> float:
-        return float(self.surface(v * self.here.box.steps)[self.which])
+        return float(self.what.inner(self.surface(v * self.here.box.steps)))
 
     def _chi2(self, v: Array) -> float:
         return self.here.chi2(v * self.here.box.steps)
@@ -226,16 +277,16 @@ class _DerivedProfile:
         Infinite where it goes on rising beyond the reach of the surface.
         """
         known, centre, steps = self.known, self.here.box.centre, self.here.box.steps
-        exact = known(centre + self.best * steps)[self.which]
         if self.spread == 0.0:  # nothing that was fitted matters to it
-            return float(exact), float(exact)
+            exact = float(self.what.inner(known(centre + self.best * steps)))
+            return exact, exact
         furthest = [self._end(sign, level) for sign in (-1.0, 1.0)]
         for v in furthest:
             # one more on the way: a number that is not smooth may turn there
             for share in (0.5, 1.0):
                 u = self.best + share * (v - self.best)
-                gap = known(centre + u * steps)[self.which] - self._number(u)
-                self.off = max(self.off, abs(float(gap)) / self.spread)
+                gap = float(self.what.inner(known(centre + u * steps))) - self._number(u)
+                self.off = max(self.off, abs(gap) / self.spread)
         first = self._chi2(self.best)
         if any(self._turns(v, first, level) for v in furthest):
             self.off = math.inf
@@ -243,10 +294,11 @@ class _DerivedProfile:
             for v in furthest:
                 self._look_along(v, first, level)
         # every exact number that is allowed counts
+        computed = ((u, float(self.what.inner(q))) for u, q in known.kept.items())
         values = [
-            float(numbers[self.which])
-            for u, numbers in known.kept.items()
-            if math.isfinite(numbers[self.which])
+            number
+            for u, number in computed
+            if math.isfinite(number)
             and self._rise((np.array(u) - centre) / steps, first, level) <= 1.002
         ]
         low, high = (
@@ -267,7 +319,7 @@ class _DerivedProfile:
         def number(x: float, sign: float) -> float:
             u = self.best + abs(x) * (ends[0 if x < 0.0 else 1] - self.best)
             inner = self.here.box.centre + u * self.here.box.steps
-            return sign * float(self.known(inner)[self.which])
+            return sign * float(self.what.inner(self.known(inner)))
 
         at = np.linspace(-1.0, 1.0, _ALONG)
         for sign in (-1.0, 1.0):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nmrqb.analysis.costly_fit import CostlyFit
 from nmrqb.analysis.curve_fit import FittedParameter
-from nmrqb.analysis.derived import Level, TimeOfFactor, derive
+from nmrqb.analysis.derived import Level, ThresholdTime, TimeOfFactor, derive
 from nmrqb.battery.charging_time import Definition
 from nmrqb.battery.cycle_modes import CycleModes
 from nmrqb.battery.energy import NMR_ENERGY_UNIT
@@ -28,6 +28,9 @@ Engine = Literal["map", "simulated"]
 
 #: name -> definition of the charging times that follow from a protocol
 TAUS: dict[str, Definition] = {"tau": "slowest-mode", "tau_threshold": "threshold"}
+#: levels, after 0, 1, 2, ... cycles, of which the threshold is taken, besides twice as many as it
+#: takes: later ones follow the slowest mode.  Of more than the most there is no threshold.
+_FEWEST_LEVELS, _MOST_LEVELS = 9, 4096
 _NAMES = {"tau": "s", "tau_threshold": "s", "E_inf": NMR_ENERGY_UNIT}
 
 
@@ -154,36 +157,41 @@ def long_time(
     c = repeated_cycle(plan)
     sign = plan.register.battery.nucleus.sign
 
-    def numbers(values: Mapping[str, float]) -> Array:
+    def modes_of(values: Mapping[str, float]) -> CycleModes | None:
         try:
-            modes = cycle_modes(changed(values), engine, values.get("b"))
+            return cycle_modes(changed(values), engine, values.get("b"))
         except (ValueError, ConvergenceError):
-            return np.full(3, np.nan)
-        return np.array([*_factors(modes, c), -sign * modes.limit])
+            return None
+
+    best = modes_of(found.fit.estimates)
+    count = _levels_of(best, c)
+
+    def quantities(values: Mapping[str, float]) -> Array:
+        modes = modes_of(values)
+        if modes is None:
+            return np.full(2 + count, np.nan)
+        limit, levels = -sign * modes.limit, -sign * modes.levels(count)
+        if modes.slowest is None:  # it starts at its limit
+            return np.array([np.nan, limit, *np.full(count, np.nan)])
+        if count == _MOST_LEVELS:
+            levels = np.full(count, np.nan)
+        return np.array([abs(modes.slowest), limit, *levels])
 
     wanted = (
         TimeOfFactor(name="tau", cycle_s=c.cycle_s),
-        TimeOfFactor(name="tau_threshold", cycle_s=c.cycle_s),
-        Level(name="E_inf", unit=_NAMES["E_inf"]),
+        ThresholdTime(name="tau_threshold", cycle_s=c.cycle_s, first_s=c.first_s),
+        Level(name="E_inf", unit=_NAMES["E_inf"], at=1),
     )
-    parameters, warnings = derive(found, numbers, wanted)
-    best = found.fit.estimates
-    try:
-        slowest = cycle_modes(changed(best), engine, best.get("b")).slowest
-    except (ValueError, ConvergenceError):
-        slowest = None  # numbers() has withheld them
+    parameters, warnings = derive(found, quantities, wanted)
+    slowest = None if best is None else best.slowest
     if slowest is not None and slowest.real < -abs(slowest.imag):
         said = f"the energy alternates about its limit: a factor of {slowest.real:.3g} a cycle"
         warnings = (said, *warnings)
     return LongTime(parameters=parameters, warnings=warnings)
 
 
-def _factors(modes: CycleModes, cycle: RepeatedCycle) -> tuple[float, float]:
-    """Return the size of the slowest factor, and e^(-cycle/tau) of the threshold."""
-    slowest = modes.slowest
-    if slowest is None:
-        return math.nan, math.nan
-    threshold = modes.threshold_time(cycle.cycle_s, cycle.first_s)
-    if threshold is None:
-        return abs(slowest), math.nan
-    return abs(slowest), math.exp(-cycle.cycle_s / threshold) if threshold > 0.0 else 0.0
+def _levels_of(modes: CycleModes | None, cycle: RepeatedCycle) -> int:
+    """Return how many levels tell when the threshold is passed, within the errors of a fit."""
+    threshold = None if modes is None else modes.threshold_time(cycle.cycle_s, cycle.first_s)
+    count = 0.0 if threshold is None else 2.0 * threshold / cycle.cycle_s
+    return int(min(_FEWEST_LEVELS + math.ceil(count), _MOST_LEVELS))
