@@ -1,5 +1,6 @@
 """Parameters of a protocol from its rows: the truth comes back, what is blind is said."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -234,6 +235,20 @@ def test_rows_with_more_scatter_than_noise_keep_their_scaled_errors(chloroform):
     assert p.value == pytest.approx(0.35, abs=4.0 * p.stderr)
     assert p.ci95[0] < p.value < p.ci95[1]
     assert None not in fit.parameters["E_inf"].ci95
+
+
+def test_a_search_that_steps_far_along_a_time_overflows_nothing():
+    # one step of it went to a T1 of e^800 s, and numpy said so on the way
+    plan = make_plan("asymptotic_ttss")
+    y = polarisations(plan, "map") + 1e-3 * np.random.default_rng(0).normal(size=15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit_protocol(
+            plan, y, 1e-6 * np.eye(15), 0.005, free=("T1_charger", "b"), engine="map"
+        )
+    low, high = found.fit.parameters["T1_charger"].ci95
+    assert low is None or low < plan.register.charger.t1_s.value
+    assert high is None or high > plan.register.charger.t1_s.value
 
 
 def test_an_efficiency_at_its_bound_has_a_limit_and_the_reference_is_no_outlier(chloroform):

@@ -25,6 +25,8 @@ from nmrqb.analysis.intervals import NO_LIMITS, Limits
 Array = NDArray[np.float64]
 Curve = Callable[[Mapping[str, float]], Array]
 
+#: a step of a search may go anywhere along a logarithm: 1e-100 and 1e100 say as much as 0 and inf
+_FURTHEST = float(np.log(1e100))
 #: widest reach of a first box to either side: a factor of three, or one
 _REACH_OF_LOGARITHM, _REACH = float(np.log(3.0)), 1.0
 
@@ -87,7 +89,9 @@ class Axis:
 
     def outer(self, value: float) -> float:
         """Return the value of the parameter."""
-        return float(np.exp(value) if self.is_logarithm else value)
+        if not self.is_logarithm:
+            return value
+        return float(np.exp(min(max(value, -_FURTHEST), _FURTHEST)))
 
 
 class KnownCurves:
