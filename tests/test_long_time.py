@@ -16,6 +16,7 @@ from nmrqb.models.exchange import exchange_transfer
 from nmrqb.protocol.protocol import Sweep
 from nmrqb.protocol.steps import BatterySaturated
 from nmrqb.sequence.events import Exchange
+from nmrqb.studies import long_time
 from nmrqb.studies.long_time import cycle_modes, repeated_cycle
 from nmrqb.studies.plan import make_plan, make_simulator, plan_of
 from nmrqb.studies.plan_parameters import changed_plan
@@ -153,45 +154,81 @@ def test_thresholds_of_levels_are_those_of_their_modes(seed):
     weights = -np.array([0.4, rng.uniform(-0.3, 0.3), 0.1, 0.5])
     modes = CycleModes(limit=0.3, before=before, factors=factors + 0j, weights=weights + 0j)
     levels = modes.levels(12)
-    found = threshold_of_levels(
-        np.array([levels, levels - 1.0]), np.array([0.3, -0.7]), np.array([abs(modes.slowest)] * 2),
-        3.0, first_s,
-    )  # fmt: skip
+    slowest = abs(modes.slowest)
+    found = [
+        threshold_of_levels(levels - shift, 0.3 - shift, slowest, 3.0, first_s)
+        for shift in (0.0, 1.0)
+    ]
     wanted = modes.threshold_time(3.0, first_s)
     assert (wanted > 33.0) == (seed > 5)
     # at the last level 0.7^11 = 2 % of another mode are left, which the slowest one takes over
     assert found == pytest.approx([wanted] * 2, rel=1e-9 if seed <= 5 else 0.03)
 
 
-def test_thresholds_of_levels_that_have_none():
-    # at the limit from the start, never closer, on the limit after one cycle, and no limit at all
-    levels = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0], [np.nan] * 3])
-    limit, factor = np.array([1.0, 1.0, 1.0, np.nan]), np.array([0.5, 1.0, 0.0, np.nan])
-    with np.errstate(all="raise"):
-        found = threshold_of_levels(levels, limit, factor, 2.0, 2.0)
-    assert found[:3].tolist() == [0.0, math.inf, 2.0]
-    assert math.isnan(found[3])
-    time = ThresholdTime(name="t", cycle_s=2.0, first_s=2.0)
-    inner = time.inner(np.column_stack([factor, limit, levels]))
-    assert inner[:3].tolist() == pytest.approx([0.0, 1.0, math.exp(-1.0)])
-    assert time.value(float(inner[1])) is None
-    assert time.value(float(inner[2])) == pytest.approx(2.0)
+@pytest.mark.parametrize(
+    ("levels", "limit", "factor", "time"),
+    [
+        ([1.0, 1.0, 1.0], 1.0, 0.5, 0.0),  # at the limit from the start
+        ([0.0, 0.0, 0.0], 1.0, 1.0, math.inf),  # never closer
+        ([0.0, 1.0, 1.0], 1.0, 0.0, 2.0),  # on the limit after one cycle
+        ([0.0, 0.1, 0.2], 1.0, -1e-9, 4.0),  # a surface beside a factor of 0: gone at once
+        ([math.nan] * 3, math.nan, math.nan, math.nan),  # no limit at all
+        ([0.0, 0.5, 0.8], 1.0, math.nan, math.nan),
+    ],
+)
+def test_thresholds_of_levels_at_the_ends_of_what_is_possible(levels, limit, factor, time):
+    found = threshold_of_levels(np.array(levels), limit, factor, 2.0, 2.0)
+    assert found == pytest.approx(time, nan_ok=True)
+    tau = ThresholdTime(name="t", cycle_s=2.0, first_s=2.0)
+    inner = tau.inner(np.array([factor, limit, *levels]))
+    if math.isfinite(time):
+        assert tau.value(inner) == pytest.approx(time)
+    elif math.isinf(time):
+        assert tau.value(inner) is None
+    else:
+        assert math.isnan(inner)
 
 
-def test_a_threshold_that_the_ends_of_cycles_kink_has_the_profile_of_the_curve():
-    # tau is about one cycle: the threshold comes with the first cycle or after it
+def test_the_interval_of_a_threshold_with_a_kink_is_the_image_of_that_of_b():
+    # tau is about one cycle: the threshold comes within the first cycle at one end of the interval
+    # of b, and after it at the other
     plan = make_plan("asymptotic_chloroform")
-    true = {"J": 150.0, "inversion": 0.8}
-    y = polarisations(changed_plan(plan, true), "simulated")
-    y = y + 0.01 * np.random.default_rng(3).normal(size=len(y))
-    found = fit_protocol(plan, y, 1e-4 * np.eye(len(y)), free=tuple(true)).fit
-    tau, threshold = (found.parameters[n] for n in ("tau", "tau_threshold"))
-    c = repeated_cycle(plan)
-    for end, after in zip(tau.ci95, threshold.ci95, strict=True):
-        # one mode after the first cycle: the threshold is as much earlier as the first cycle brings
-        assert after < end < after + c.cycle_s
+    y = polarisations(plan, "map", 0.19)
+    y = y + 0.03 * np.random.default_rng(0).normal(size=len(y))
+    found = fit_protocol(plan, y, 9e-4 * np.eye(len(y)), engine="map").fit
+    c, ends = repeated_cycle(plan), found.parameters["b"].ci95
+    exact = [cycle_modes(plan, "map", b).threshold_time(c.cycle_s, c.first_s) for b in ends]
+    threshold = found.parameters["tau_threshold"]
+    assert exact[1] < c.first_s < exact[0]
+    assert threshold.ci95 == pytest.approx(sorted(exact), rel=1e-3)
     assert threshold.stderr is not None
     assert not [w for w in found.warnings if "tau_threshold" in w]
+
+
+def test_a_threshold_of_many_cycles_is_the_exact_one_and_of_too_many_withheld(monkeypatch):
+    plan, b, _, _ = renewed(3, 0.02, 0.005, 300.0)
+    y = polarisations(plan, "map", b)
+    arguments = plan, y, 1e-14 * np.eye(len(y))
+    c = repeated_cycle(plan)
+    exact = cycle_modes(plan, "map", b).threshold_time(c.cycle_s, c.first_s)
+    assert exact > 40.0 * c.cycle_s
+    found = fit_protocol(*arguments, engine="map").fit
+    assert found.parameters["tau_threshold"].value == pytest.approx(exact, rel=1e-4)
+    monkeypatch.setattr(long_time, "_MOST_LEVELS", 64)
+    less = fit_protocol(*arguments, engine="map").fit.parameters
+    assert less["tau_threshold"].value is None
+    assert "none was found" in less["tau_threshold"].reason
+    assert less["tau"].value == found.parameters["tau"].value
+
+
+def test_a_number_that_no_free_parameter_moves_is_exact():
+    # chargers that are saturated in every cycle need no inversion
+    plan = make_plan("asymptotic_trimethyl_phosphate_saturated")
+    y = polarisations(plan, "map") + 0.01 * np.random.default_rng(1).normal(size=plan.protocol.rows)
+    found = fit_protocol(plan, y, 1e-4 * np.eye(len(y)), free=("inversion",), engine="map").fit
+    tau, c = found.parameters["tau"], repeated_cycle(plan)
+    exact = c.cycle_s / -math.log(abs(cycle_modes(plan, "map").slowest))
+    assert tau.ci95 == pytest.approx((exact, exact), rel=1e-9)
 
 
 def test_errors_of_tau_are_those_of_b_carried_over():

@@ -58,8 +58,8 @@ class Derived(Protocol):
     def unit(self) -> str:
         """Unit."""
 
-    def inner(self, quantities: Array) -> Array:
-        """Return the smoother number of quantities, shape (..., quantities), as shape (...)."""
+    def inner(self, quantities: Array) -> float:
+        """Return the smoother number of quantities, shape (quantities,)."""
 
     def value(self, inner: float) -> float | None:
         """Return the number; None where it has no value."""
@@ -83,9 +83,9 @@ class Level:
     unit: str
     at: int = 0
 
-    def inner(self, quantities: Array) -> Array:
+    def inner(self, quantities: Array) -> float:
         """Return the quantity."""
-        return np.asarray(quantities[..., self.at], float)
+        return float(quantities[self.at])
 
     def value(self, inner: float) -> float | None:
         """Return the number."""
@@ -114,9 +114,9 @@ class TimeOfFactor:
     at: int = 0
     unit: str = "s"
 
-    def inner(self, quantities: Array) -> Array:
+    def inner(self, quantities: Array) -> float:
         """Return f."""
-        return np.asarray(quantities[..., self.at], float)
+        return float(quantities[self.at])
 
     def value(self, inner: float) -> float | None:
         """Return tau; 0 for a factor of 0, None where nothing decays."""
@@ -146,12 +146,11 @@ class ThresholdTime(TimeOfFactor):
 
     first_s: float
 
-    def inner(self, quantities: Array) -> Array:
+    def inner(self, quantities: Array) -> float:
         """Return e^(-cycle/time)."""
-        factor, limit, levels = quantities[..., 0], quantities[..., 1], quantities[..., 2:]
-        time = threshold_of_levels(levels, limit, factor, self.cycle_s, self.first_s)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.exp(-self.cycle_s / time), float)
+        factor, limit = (float(q) for q in quantities[:2])
+        time = threshold_of_levels(quantities[2:], limit, factor, self.cycle_s, self.first_s)
+        return math.exp(-self.cycle_s / time) if time != 0.0 else 0.0
 
 
 def derive(
@@ -176,7 +175,7 @@ def derive(
     table: dict[str, FittedParameter] = {}
     words: list[str] = []
     for what in wanted:
-        best, reason = float(what.inner(at_best)), None
+        best, reason = what.inner(at_best), None
         value = what.value(best) if math.isfinite(best) else None
         error: float | None = None
         ends: Ends = (None, None)
@@ -261,7 +260,7 @@ class _DerivedProfile:
         self.off = 0.0
 
     def _number(self, v: Array) -> float:
-        return float(self.what.inner(self.surface(v * self.here.box.steps)))
+        return self.what.inner(self.surface(v * self.here.box.steps))
 
     def _chi2(self, v: Array) -> float:
         return self.here.chi2(v * self.here.box.steps)
@@ -278,14 +277,14 @@ class _DerivedProfile:
         """
         known, centre, steps = self.known, self.here.box.centre, self.here.box.steps
         if self.spread == 0.0:  # nothing that was fitted matters to it
-            exact = float(self.what.inner(known(centre + self.best * steps)))
+            exact = self.what.inner(known(centre + self.best * steps))
             return exact, exact
         furthest = [self._end(sign, level) for sign in (-1.0, 1.0)]
         for v in furthest:
             # one more on the way: a number that is not smooth may turn there
             for share in (0.5, 1.0):
                 u = self.best + share * (v - self.best)
-                gap = float(self.what.inner(known(centre + u * steps))) - self._number(u)
+                gap = self.what.inner(known(centre + u * steps)) - self._number(u)
                 self.off = max(self.off, abs(gap) / self.spread)
         first = self._chi2(self.best)
         if any(self._turns(v, first, level) for v in furthest):
@@ -294,7 +293,7 @@ class _DerivedProfile:
             for v in furthest:
                 self._look_along(v, first, level)
         # every exact number that is allowed counts
-        computed = ((u, float(self.what.inner(q))) for u, q in known.kept.items())
+        computed = ((u, self.what.inner(q)) for u, q in known.kept.items())
         values = [
             number
             for u, number in computed
@@ -319,7 +318,7 @@ class _DerivedProfile:
         def number(x: float, sign: float) -> float:
             u = self.best + abs(x) * (ends[0 if x < 0.0 else 1] - self.best)
             inner = self.here.box.centre + u * self.here.box.steps
-            return sign * float(self.what.inner(self.known(inner)))
+            return sign * self.what.inner(self.known(inner))
 
         at = np.linspace(-1.0, 1.0, _ALONG)
         for sign in (-1.0, 1.0):

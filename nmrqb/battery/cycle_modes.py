@@ -92,49 +92,47 @@ class CycleModes:
             count += math.ceil(math.log(bound) / math.log(largest)) if largest < 1.0 else np.inf
         if count > _MOST_CYCLES:
             return None
-        times = cycle_s * np.arange(int(count), dtype=float)
-        if self.before:
-            times[1:] += first_s - cycle_s
+        times = _ends_of_cycles(int(count), cycle_s, first_s if self.before else cycle_s)
         return threshold_time(times, self.levels(int(count)), self.limit, n)
 
 
 def threshold_of_levels(
-    levels: Array, limit: Array, factor: Array, cycle_s: float, first_s: float, n: float = 1.0
-) -> Array:
-    """Return times after which |p - limit| stays below e^-n of its start, of many approaches.
+    levels: Array, limit: float, factor: float, cycle_s: float, first_s: float, n: float = 1.0
+) -> float:
+    """Return the time after which |p - limit| stays below e^-n of its start.
 
-    As ``threshold_time``; after the last level given the slowest factor alone goes on.
+    As ``threshold_time``; after the last level the slowest factor alone goes on.
 
     Parameters
     ----------
-    levels : ndarray, shape (..., levels)
-        p_0 to p_K after 0 to K cycles, at least two.
-    limit, factor : ndarray, shape (...)
-        The size of the slowest factor of a cycle.
+    levels : ndarray, shape (levels,)
+        p_0 to p_K after 0 to K cycles.
+    limit : float
+    factor : float
+        Size of the slowest factor of a cycle.
     cycle_s, first_s : float
         Length of a cycle, and of the first one where that differs.
     n : float
 
     Returns
     -------
-    ndarray, shape (...)
-        0 where the level starts at its limit, infinite where it does not come closer.
+    float
+        Infinite where the level does not come closer; NaN without levels, limit or factor.
     """
-    distance = np.abs(levels - limit[..., None])
-    count = levels.shape[-1]
-    times = cycle_s * np.arange(count) + np.where(np.arange(count) > 0, first_s - cycle_s, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        height = np.log(distance / distance[..., :1]) + n
-        above = height > 0.0
-        last = count - 1 - np.argmax(above[..., ::-1], axis=-1)
-        following = np.minimum(last + 1, count - 1)
-        high, low = (
-            np.take_along_axis(height, at[..., None], axis=-1)[..., 0] for at in (last, following)
-        )
-        within = times[last] + (times[following] - times[last]) * high / (high - low)
-        # a level on its limit has a height of -inf: the end of its cycle
-        within = np.where(np.isneginf(low), times[following], within)
-        beyond = times[-1] + cycle_s * high / -np.log(factor)
-        beyond = np.where(factor < 1.0, beyond, np.inf)
-    found = np.where(last < count - 1, within, beyond)
-    return np.where(distance[..., 0] == 0.0, 0.0, np.where(np.isnan(levels[..., 0]), np.nan, found))
+    if not (np.isfinite(levels).all() and math.isfinite(limit) and math.isfinite(factor)):
+        return math.nan
+    times = _ends_of_cycles(len(levels), cycle_s, first_s)
+    within = threshold_time(times, levels, limit, n)
+    if within is not None:
+        return within
+    if not 0.0 < factor < 1.0:  # a surface may give less than nothing
+        return math.inf if factor > 0.0 else float(times[-1])
+    left = math.log(abs(levels[-1] - limit) / abs(levels[0] - limit)) + n
+    return float(times[-1]) + cycle_s * left / -math.log(factor)
+
+
+def _ends_of_cycles(count: int, cycle_s: float, first_s: float) -> Array:
+    """Return 0 and the times at which cycles end, the first of a length of its own."""
+    times = cycle_s * np.arange(count, dtype=float)
+    times[1:] += first_s - cycle_s
+    return times
